@@ -7,6 +7,7 @@ let through what a newer portal meant to refuse.
 
 import hashlib
 import ipaddress
+import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -102,10 +103,12 @@ class OrgRecord(NamedTuple):
             UnreadableRecord: a field is unknown, missing or wrong. A gateway keeps what it had.
         """
         fields = _load(data)
-        if fields.keys() != _ORG_FIELDS or fields["state"] not in ORG_STATES:
+        if fields.keys() != _ORG_FIELDS:
             raise UnreadableRecord("the fields of an org record do not fit")
-        if not isinstance(fields["tier"], str):
-            raise UnreadableRecord("tier is not a text")
+        if not (isinstance(fields["tier"], str) and isinstance(fields["state"], str)):
+            raise UnreadableRecord("tier or state is not a text")
+        if fields["state"] not in ORG_STATES:
+            raise UnreadableRecord("state is not known")
         return cls(fields["tier"], fields["state"], _parse_list(fields["grants"], Grant.parse))
 
     def to_wire(self) -> dict[str, Any]:
@@ -277,12 +280,12 @@ def bye_line(*, retry_ms: tuple[int, int], reason: str) -> bytes:
     return _line({"t": "bye", "retry_ms": list(retry_ms), "reason": reason})
 
 
-_KEY_FIELDS = frozenset(KeyRecord._fields)
+_KEY = operator.itemgetter(*KeyRecord._fields)
 _ORG_FIELDS = frozenset(OrgRecord._fields)
 _ENTRY_FIELDS = frozenset(EntryRecord._fields)
 _CHECKPOINT_FIELDS = frozenset(CheckpointRecord._fields)
 
-_SHA256_HEX = re.compile(r"[0-9a-f]{64}")
+_SHA256_HEX_LENGTH = 64
 _CURSOR = re.compile(r"([0-9a-f]{32})\.(0|[1-9][0-9]{0,15})\.([0-9a-f]{8})")
 _PUT = re.compile(
     rb'\{"t":"put","kind":"([a-z_]{1,32})","id":"([A-Za-z0-9_.:-]{1,128})",'
@@ -302,52 +305,50 @@ def _load(data: bytes) -> dict[str, Any]:
 
 
 def _parse_key(cls: type[KeyRecord], fields: dict[str, Any]) -> KeyRecord:
-    if fields.keys() != _KEY_FIELDS:
-        raise UnreadableRecord("the fields of a key record do not fit")
-    if fields["state"] not in KEY_STATES or fields["environment"] not in ENVIRONMENTS:
+    # Read a million times at a start, hence one look-up for all fields and no call for what
+    # most keys do not have.
+    try:
+        secret, org, lineage, environment, state, expires_at, models, networks, caps = _KEY(fields)
+    except KeyError as error:
+        raise UnreadableRecord("a field of a key record is missing") from error
+    if len(fields) != len(KeyRecord._fields):
+        raise UnreadableRecord("a field of a key record is not known")
+    for text in (secret, org, lineage, environment, state):
+        if type(text) is not str:
+            raise UnreadableRecord("a field of a key record is not a text")
+    if state not in KEY_STATES or environment not in ENVIRONMENTS:
         raise UnreadableRecord("state or environment is not known")
-    expires_at = fields["expires_at"]
     if expires_at is not None and not _is_whole(expires_at):
         raise UnreadableRecord("expires_at is not a whole number")
-    if not (isinstance(fields["org"], str) and isinstance(fields["lineage"], str)):
-        raise UnreadableRecord("org or lineage is not a text")
-    secret = fields["hash"]
-    if not isinstance(secret, str) or _SHA256_HEX.fullmatch(secret) is None:
+    if len(secret) != _SHA256_HEX_LENGTH:
         raise UnreadableRecord("hash is not a SHA-256 in hex")
     return cls(
         secret,
-        fields["org"],
-        fields["lineage"],
-        fields["environment"],
-        fields["state"],
+        org,
+        lineage,
+        environment,
+        state,
         expires_at,
-        _parse_names(fields["models"]),
-        _parse_networks(fields["networks"]),
-        _parse_caps(fields["caps"]),
+        None if models is None else _parse_names(models),
+        None if networks is None else _parse_networks(networks),
+        () if caps == [] else _parse_list(caps, Cap.parse),
     )
 
 
-def _parse_names(names: object) -> tuple[str, ...] | None:
-    if names is None:
-        return None
+def _parse_names(names: object) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UnreadableRecord("a list of names does not fit")
     return tuple(names)
 
 
-def _parse_networks(networks: object) -> tuple[str, ...] | None:
+def _parse_networks(networks: object) -> tuple[str, ...]:
     names = _parse_names(networks)
-    for name in names or ():
+    for name in names:
         try:
             ipaddress.ip_network(name)
         except ValueError as error:
             raise UnreadableRecord("a network is not a CIDR") from error
     return names
-
-
-def _parse_caps(caps: object) -> tuple[Cap, ...]:
-    # Nearly every key has none, and a million are read at a start.
-    return () if caps == [] else _parse_list(caps, Cap.parse)
 
 
 def _parse_list(values: object, parse: Callable[[object, str], _Parsed]) -> tuple[_Parsed, ...]:
