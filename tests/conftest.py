@@ -1,0 +1,184 @@
+"""Fixtures that every test may ask for.
+
+Ask for `cast` and the database holds the published catalogue and the people; for `catalog` and it
+holds the catalogue; for neither and it is migrated and empty.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_socket
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event, select
+
+from portal.config import Settings
+from portal.core import clock as core_clock
+from portal.core.db import PortalSession, Sessions, make_engine, make_sessions
+from portal.core.outbox import Mail, list_mails
+from portal.journal.models import Event
+from tests.support import cast as casting
+from tests.support.cast import Cast
+from tests.support.clocks import ManualClock
+from tests.support.databases import Database
+from tests.support.worlds import Worlds, make_settings
+
+
+def pytest_runtest_setup() -> None:
+    """No test talks to anything but this machine."""
+    pytest_socket.socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
+
+
+@pytest.fixture(scope="session")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
+    made = Worlds(tmp_path_factory.mktemp("worlds"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, worlds: Worlds, tmp_path: Path) -> Iterator[Database]:
+    """A fresh real database of each kind.
+
+    For one kind: `@pytest.mark.parametrize("database", ["sqlite"], indirect=True)`.
+    """
+    names = set(request.fixturenames)
+    world = "peopled" if "cast" in names else "published" if "catalog" in names else "empty"
+    with worlds.copy(request.param, world, tmp_path / "data") as made:
+        yield made
+
+
+@pytest.fixture
+def settings(database: Database, tmp_path: Path) -> Settings:
+    return make_settings(database, tmp_path / "data")
+
+
+@pytest.fixture
+def clock() -> Iterator[ManualClock]:
+    """The whole product under a clock that stands still until the test moves it."""
+    manual = ManualClock()
+    with core_clock.running(manual):
+        yield manual
+
+
+@pytest.fixture
+def sessions(settings: Settings) -> Iterator[Sessions]:
+    engine = make_engine(settings.database_url)
+    yield make_sessions(engine, strict=True)
+    engine.dispose()
+
+
+@pytest.fixture
+def session(sessions: Sessions) -> Iterator[PortalSession]:
+    """One session; write with `transaction(session)`, as everywhere."""
+    with sessions() as opened:
+        yield opened
+
+
+@pytest.fixture
+def catalog(database: Database) -> None:
+    """The sample catalogue is published as change 1."""
+
+
+@pytest.fixture
+def cast(sessions: Sessions) -> Cast:
+    """Ada owns Acme, Ben develops there, Cleo only reads, Dan is an outsider, Root is staff."""
+    return casting.find(sessions)
+
+
+@pytest.fixture
+def app(settings: Settings, sessions: Sessions) -> Flask:
+    from portal.factory import create_app
+
+    made = create_app(settings, sessions=sessions)
+    made.testing = True
+    return made
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def visit(client: FlaskClient) -> Any:
+    """The client that checks every page it fetches."""
+    from tests.support.visit import Visit
+
+    return Visit(client)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a form is sent: by the browser itself, or by htmx."""
+
+    name: str
+    headers: dict[str, str]
+
+    @property
+    def is_htmx(self) -> bool:
+        return self.name == "htmx"
+
+
+@pytest.fixture(params=["plain", "htmx"])
+def both_ways(request: pytest.FixtureRequest) -> Way:
+    """Run a test twice: without JavaScript, and with htmx."""
+    headers = {"HX-Request": "true"} if request.param == "htmx" else {}
+    return Way(request.param, headers)
+
+
+@pytest.fixture
+def outbox(sessions: Sessions) -> Callable[[], list[Mail]]:
+    """The mails queued so far, newest first."""
+
+    def read() -> list[Mail]:
+        with sessions() as session:
+            return list_mails(session)
+
+    return read
+
+
+@pytest.fixture
+def journal(sessions: Sessions) -> Callable[[], list[Event]]:
+    """The journal so far, oldest first."""
+
+    def read() -> list[Event]:
+        with sessions() as session:
+            return list(session.scalars(select(Event).order_by(Event.at, Event.id)))
+
+    return read
+
+
+@dataclass
+class Queries:
+    """The statements that were sent while counting."""
+
+    statements: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.statements)
+
+
+@pytest.fixture
+def count_queries(sessions: Sessions) -> Callable[[], AbstractContextManager[Queries]]:
+    """`with count_queries() as queries: …`, then `len(queries)`."""
+    engine = sessions.kw["bind"]
+
+    @contextmanager
+    def counting() -> Iterator[Queries]:
+        queries = Queries()
+
+        def note(connection: Any, cursor: Any, statement: str, *others: Any) -> None:
+            queries.statements.append(statement)
+
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield queries
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+
+    return counting

