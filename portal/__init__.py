@@ -1,0 +1,1 @@
+"""The developer portal: a Flask application in slices of the domain, in one order of dependency."""

@@ -1,0 +1,193 @@
+from dataclasses import dataclass, replace
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal.accounts import mails
+from portal.accounts.errors import AlreadyConfirmed, PersonExists
+from portal.accounts.models import LinkPurpose, MailLink, User, UserSession
+from portal.accounts.policy import LINK_LASTS, must_be_usable
+from portal.accounts.queries import find_link, get_user
+from portal.core import clock
+from portal.core.actor import Actor
+from portal.core.db import violates
+from portal.core.ids import new_id
+from portal.core.outbox import queue_mail
+from portal.core.secrets import digest, link_token
+from portal.journal.commands import record
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a sign-up comes from: the browser's random value, and the portal's own address for links."""
+
+    browser: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """Who confirmed, and whether in the browser that asked."""
+
+    user: User
+    same_browser: bool
+
+
+def create_person(
+    session: Session, *, actor: Actor, email: str, password_hash: str | None
+) -> User:
+    """Add a person whose address is not confirmed yet. Raises PersonExists."""
+    user = User(id=new_id("usr"), email=email, password_hash=password_hash)
+    session.add(user)
+    try:
+        session.flush()  # the unique index decides between two sign-ups at once
+    except IntegrityError as error:
+        if violates(error, "uq_users_email"):
+            raise PersonExists from error
+        raise
+    record(session, _themselves(actor, user), "user:account:created", subject_id=user.id)
+    return user
+
+
+def make_admin(session: Session, *, actor: Actor, user: User) -> None:
+    """Make the person one of the provider's staff; the operator vouches for the address."""
+    user.is_admin = True
+    user.email_confirmed_at = user.email_confirmed_at or clock.now()
+    record(session, actor, "user:admin:made", subject_id=user.id)
+
+
+def _themselves(actor: Actor, user: User) -> Actor:
+    """Nobody is signed in while signing up: the journal names who the person is from now on."""
+    return actor if actor.name else replace(actor, user_id=user.id, name=user.email)
+
+
+def make_link(
+    session: Session,
+    *,
+    user: User,
+    purpose: LinkPurpose,
+    browser: str | None = None,
+    password_hash: str | None = None,
+) -> str:
+    """A single-use link's token; only its digest is kept."""
+    token = link_token()
+    session.add(
+        MailLink(
+            digest=digest(token),
+            user_id=user.id,
+            purpose=purpose,
+            browser=digest(browser) if browser else None,
+            password_hash=password_hash,
+            expires_at=clock.now() + LINK_LASTS[purpose],
+        )
+    )
+    return token
+
+
+def mail_confirmation(
+    session: Session, *, user: User, browser: str, url: str, password_hash: str | None = None
+) -> None:
+    """Mail the link that confirms the address; `url` is the portal's. Part of an act, without an event."""
+    token = make_link(
+        session,
+        user=user,
+        purpose=LinkPurpose.CONFIRM_EMAIL,
+        browser=browser,
+        password_hash=password_hash,
+    )
+    message = mails.confirm_email(to=user.email, link=f"{url}/confirm/{token}")
+    queue_mail(session, message, event=f"confirm:{digest(token)}", person=user.id)
+
+
+def send_confirmation(
+    session: Session, *, actor: Actor, user: User, browser: str, url: str
+) -> None:
+    """Mail a new link to a person who asks for one. Raises AlreadyConfirmed."""
+    if user.email_confirmed_at:
+        raise AlreadyConfirmed
+    mail_confirmation(session, user=user, browser=browser, url=url)
+    record(session, actor, "user:confirmation:sent", subject_id=user.id)
+
+
+def greet_known_address(
+    session: Session, *, actor: Actor, user: User, password_hash: str, origin: Origin
+) -> None:
+    """Somebody signs up with an address that is known: tell its owner, and them alone.
+
+    While it is unconfirmed the new password waits for the confirmation, so that a stranger who was
+    here first keeps nothing.
+    """
+    if user.email_confirmed_at is None:
+        mail_confirmation(
+            session,
+            user=user,
+            browser=origin.browser,
+            url=origin.url,
+            password_hash=password_hash,
+        )
+    else:
+        message = mails.already_signed_up(to=user.email, sign_in_url=f"{origin.url}/login")
+        queue_mail(session, message, event=new_id("evt"), person=user.id)
+    record(session, actor, "user:sign_up:repeated", subject_id=user.id)
+
+
+def confirm_email(session: Session, *, actor: Actor, token: str, browser: str | None) -> Confirmed:
+    """Confirm the address that the link was sent to. Raises LinkUsedOrOver."""
+    link, user = _use_link(session, token, purpose=LinkPurpose.CONFIRM_EMAIL)
+    if user.email_confirmed_at is None:
+        user.email_confirmed_at = link.used_at
+        if link.password_hash:
+            user.password_hash = link.password_hash
+            end_sessions(session, user_id=user.id)
+    record(session, _themselves(actor, user), "user:email:confirmed", subject_id=user.id)
+    same = link.browser is not None and browser is not None and digest(browser) == link.browser
+    return Confirmed(user=user, same_browser=same)
+
+
+def set_password(session: Session, *, actor: Actor, token: str, password_hash: str) -> User:
+    """Set the password by a single-use link; every session of the person ends. Raises LinkUsedOrOver."""
+    link, user = _use_link(session, token, purpose=LinkPurpose.SET_PASSWORD)
+    user.password_hash = password_hash
+    user.email_confirmed_at = user.email_confirmed_at or link.used_at
+    end_sessions(session, user_id=user.id)
+    record(session, _themselves(actor, user), "user:password:set", subject_id=user.id)
+    return user
+
+
+def _use_link(session: Session, token: str, *, purpose: LinkPurpose) -> tuple[MailLink, User]:
+    now = clock.now()
+    found = find_link(session, token, for_update=True)
+    link = must_be_usable(found, purpose=purpose, at=now)
+    link.used_at = now
+    return link, get_user(session, link.user_id)
+
+
+def start_session(session: Session, *, actor: Actor, user: User, user_agent: str) -> str:
+    """A new session row; returns the random id for the cookie."""
+    session_id = link_token()
+    session.add(
+        UserSession(
+            digest=digest(session_id), user_id=user.id, ip=actor.ip, user_agent=user_agent[:200]
+        )
+    )
+    record(session, actor, "user:session:started", subject_id=user.id)
+    return session_id
+
+
+def end_session(session: Session, *, actor: Actor, session_id: str) -> None:
+    """End one session; ending it twice is no error."""
+    row = session.get(UserSession, digest(session_id), with_for_update=True)
+    if row is None or row.ended_at:
+        return
+    row.ended_at = clock.now()
+    record(session, actor, "user:session:ended", subject_id=row.user_id)
+
+
+def end_sessions(session: Session, *, user_id: str) -> None:
+    """End every session of one person."""
+    live = select(UserSession).where(
+        UserSession.user_id == user_id, UserSession.ended_at.is_(None)
+    )
+    for row in session.scalars(live):
+        row.ended_at = clock.now()

@@ -1,0 +1,35 @@
+from portal.core.errors import Conflict, Gone, Invalid
+
+
+class LinkUsedOrOver(Gone):
+    code = "link_used_or_over"
+    public = (
+        "This link was used already, or its time is over. "
+        "If it was to confirm your address, sign in: there you see whether it is confirmed, "
+        "and can have a new link sent."
+    )
+
+
+class AlreadyConfirmed(Conflict):
+    code = "already_confirmed"
+    public = "Your address is confirmed already."
+
+
+class WeakPassword(Invalid):
+    code = "weak_password"
+
+    def __init__(self, public: str) -> None:
+        super().__init__(public, field="password")
+
+
+class BadAddress(Invalid):
+    code = "bad_address"
+    public = "Enter an e-mail address such as ada@example.com."
+
+    def __init__(self, public: str | None = None) -> None:
+        super().__init__(public, field="email")
+
+
+class PersonExists(Conflict):
+    code = "person_exists"
+    public = "There is a person with this address already."

@@ -1,0 +1,62 @@
+"""Pure rules about addresses, passwords and how long things last."""
+
+import unicodedata
+from datetime import datetime, timedelta
+
+from email_validator import EmailNotValidError, validate_email
+
+from portal.accounts.errors import BadAddress, LinkUsedOrOver, WeakPassword
+from portal.accounts.models import EMAIL_MAX, LinkPurpose, MailLink
+
+PASSWORD_MIN = 10
+PASSWORD_MAX = 200
+SESSION_LASTS = timedelta(days=30)
+LINK_LASTS = {
+    LinkPurpose.CONFIRM_EMAIL: timedelta(hours=48),
+    LinkPurpose.SET_PASSWORD: timedelta(hours=24),
+}
+
+
+def normal_address(text: str) -> str:
+    """An e-mail address as it is stored: the domain in lower case, an international one as `xn--…`.
+
+    Whether a mail arrives there is for the confirmation to prove, so that `ada@localhost` will do.
+    Raises BadAddress.
+    """
+    text = unicodedata.normalize("NFC", text).strip(" ")
+    if len(text) > EMAIL_MAX:
+        raise BadAddress(f"Use at most {EMAIL_MAX} characters.")
+    try:
+        found = validate_email(
+            text, allow_smtputf8=False, check_deliverability=False, globally_deliverable=False
+        )
+    except EmailNotValidError as error:
+        raise BadAddress from error
+    return found.ascii_email or found.normalized
+
+
+def must_be_strong(password: str, *, email: str) -> None:
+    """Raises WeakPassword. Length does the work; character classes are not asked for (NIST SP 800-63B)."""
+    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        raise WeakPassword(f"Use {PASSWORD_MIN} to {PASSWORD_MAX} characters.")
+    if password.lower() in {email.lower(), email.lower().partition("@")[0]}:
+        raise WeakPassword("Use something else than your address.")
+    if len(set(password)) == 1:
+        raise WeakPassword("Use more than one character.")
+
+
+def must_be_usable(link: MailLink | None, *, purpose: LinkPurpose, at: datetime) -> MailLink:
+    """The link, if it may be used now. Raises LinkUsedOrOver."""
+    if link is None or link.purpose is not purpose or link.used_at or link.expires_at <= at:
+        raise LinkUsedOrOver
+    return link
+
+
+def is_local(target: str | None) -> bool:
+    """Whether `target` is a path of this portal, so that `next` leads nowhere else.
+
+    Browsers read a backslash as a slash and drop tabs and line ends, so that none of these may stand in it.
+    """
+    if not target or not target.startswith("/") or target.startswith("//"):
+        return False
+    return target.isprintable() and "\\" not in target

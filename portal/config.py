@@ -1,0 +1,166 @@
+"""Settings: one frozen value, read once from `PORTAL_*` variables. What is unknown or bad stops the start."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class BadSettings(ValueError):
+    """A `PORTAL_*` variable that cannot be understood; the text says which, and what would be right."""
+
+
+class Env(StrEnum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that an operator can set. Tests build it directly."""
+
+    env: Env = Env.DEVELOPMENT
+    url: str = "http://127.0.0.1:5000"
+    data: Path = Path("instance")
+    database_url: str = ""
+    secret_key: str = ""
+    brand: str = "plim"
+    api_url: str = "http://127.0.0.1:8100"
+    smtp_url: str = ""
+    mail_from: str = "Plimsoll <portal@localhost>"
+    threads: int = 16
+    strict_sessions: bool = True
+
+    @property
+    def is_development(self) -> bool:
+        return self.env is Env.DEVELOPMENT
+
+    @property
+    def origin(self) -> str:
+        """The log's origin (EXACT 17): host and port of the portal's address, and `/log`."""
+        return f"{urlsplit(self.url).netloc}/log"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the settings. Raises BadSettings for unknown names and bad values."""
+        values = _with_files(environ)
+        known = {f"PORTAL_{field.name.upper()}": field.name for field in fields(cls)}
+        known.pop("PORTAL_STRICT_SESSIONS")
+        if unknown := sorted(set(values) - set(known)):
+            raise BadSettings(f"unknown settings: {', '.join(unknown)}")
+        read: dict[str, Any] = {
+            known[name]: _READERS.get(known[name], _text)(name, value)
+            for name, value in values.items()
+        }
+        settings = cls(**read)
+        return _completed(settings, given=set(read))
+
+
+def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for name, value in environ.items():
+        if not name.startswith("PORTAL_"):
+            continue
+        if name.endswith("_FILE"):
+            name, value = name.removesuffix("_FILE"), _file(name, value)  # noqa: PLW2901
+        if name in values:
+            raise BadSettings(f"{name} is given twice, as a value and as a file")
+        values[name] = value
+    return values
+
+
+def _file(name: str, value: str) -> str:
+    try:
+        return Path(value).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadSettings(f"{name}: the file cannot be read: {error.strerror}") from error
+
+
+def _text(name: str, value: str) -> str:
+    if not value.strip():
+        raise BadSettings(f"{name} is empty; leave it out for the default")
+    return value.strip()
+
+
+def _env(name: str, value: str) -> Env:
+    try:
+        return Env(value)
+    except ValueError as error:
+        raise BadSettings(f"{name} is either development or production") from error
+
+
+def _url(name: str, value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path not in {"", "/"}:
+        raise BadSettings(f"{name} is an address such as https://portal.example, without a path")
+    return value.rstrip("/")
+
+
+def _threads(name: str, value: str) -> int:
+    threads_min, threads_max = 4, 1000
+    if not value.isascii() or not value.isdigit() or not threads_min <= int(value) <= threads_max:
+        raise BadSettings(f"{name} is a whole number from {threads_min} to {threads_max}")
+    return int(value)
+
+
+def _brand(name: str, value: str) -> str:
+    if not (value.isascii() and value.isalnum() and value.islower()):
+        raise BadSettings(f"{name} is made of lower-case letters and digits")
+    return value
+
+
+def _path(name: str, value: str) -> Path:
+    return Path(_text(name, value))
+
+
+_READERS: dict[str, Callable[[str, str], Any]] = {
+    "env": _env,
+    "url": _url,
+    "api_url": _url,
+    "data": _path,
+    "threads": _threads,
+    "brand": _brand,
+}
+
+
+def _completed(settings: Settings, *, given: set[str]) -> Settings:
+    production = settings.env is Env.PRODUCTION
+    if production and "url" not in given:
+        raise BadSettings("production needs PORTAL_URL, the address that people see")
+    folder = settings.data.absolute()
+    database = settings.database_url or f"sqlite:///{folder / 'portal.db'}"
+    if database.startswith(("postgresql://", "postgres://")):
+        database = "postgresql+psycopg://" + database.partition("://")[2]
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    values |= {
+        "data": folder,
+        "database_url": database,
+        "secret_key": settings.secret_key or generated_secret(folder, "session.key"),
+        "strict_sessions": not production,
+    }
+    return Settings(**values)
+
+
+def secrets_folder(data: Path) -> Path:
+    """Where generated secrets live: `secrets/` in the data folder, for the owner only (EXACT 36)."""
+    folder = data / "secrets"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def generated_secret(data: Path, name: str) -> str:
+    """The secret kept under `name`, made at first use, so that commands beside a running portal agree."""
+    path = secrets_folder(data) / name
+    if not path.exists():
+        draft = path.with_suffix(f".{secrets.token_hex(4)}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48), encoding="utf-8")
+        # A link fails where the name exists, so that two first starts at once end with one secret.
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
+    return path.read_text(encoding="utf-8")

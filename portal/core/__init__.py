@@ -1,0 +1,1 @@
+"""The platform without Flask: settings' consumers, database, seal, ids, clock, secrets, errors, outbox, jobs."""

@@ -1,0 +1,205 @@
+"""The database: engine, sessions, and the one way to write, `transaction()`."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, MetaData, create_engine, event
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    ORMExecuteState,
+    Session,
+    UOWTransaction,
+    sessionmaker,
+)
+
+from portal.core.wakeup import Wakeup
+
+log = logging.getLogger(__name__)
+
+Touched = tuple[str, str]
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class Touching:
+    """Mixin of rows that gateways must hear of: the seal rebuilds the records that they are part of."""
+
+    def touches(self) -> list[Touched]:
+        """The (kind, id) of each sync record that this row is part of (SYNC 1)."""
+        raise NotImplementedError
+
+
+class UncommittedChanges(RuntimeError):
+    """A session was closed, or committed by hand, with changes that no `transaction()` sealed."""
+
+
+class BulkWrite(RuntimeError):
+    """A bulk write on a class that gateways must hear of: the seal would not see it."""
+
+
+class PortalSession(Session):
+    """A session that notices changes nobody committed."""
+
+    def close(self) -> None:
+        """Close; raise UncommittedChanges where the session is strict, log where it is not."""
+        left = bool(self.new or self.dirty or self.deleted or self.info.get("flushed"))
+        super().close()
+        self.info.pop("flushed", None)
+        self.info.pop("touched", None)
+        if left and self.info.get("strict", True):
+            raise UncommittedChanges("changed, but never committed: is a `with transaction(…)` missing?")
+        if left:
+            log.error("a session was closed with uncommitted changes")
+
+
+Sessions = sessionmaker[PortalSession]
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for SQLite or PostgreSQL with the settings of EXACT 39."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=40)
+    engine = create_engine(parsed, pool_size=20, max_overflow=40)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ARG001
+    # The driver's own transaction handling begins late and breaks savepoints; BEGIN is sent by hand.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "busy_timeout=10000",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    mode = "IMMEDIATE" if connection.get_execution_options().get("portal_write") else "DEFERRED"
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def make_sessions(engine: Engine, *, strict: bool) -> Sessions:
+    """The factory of sessions; all of them share one wake-up."""
+    factory = sessionmaker(
+        engine,
+        class_=PortalSession,
+        expire_on_commit=False,
+        info={"strict": strict, "wakeup": Wakeup()},
+    )
+    event.listen(factory, "after_flush", _note_flush)
+    event.listen(factory, "before_commit", _refuse_bare_commit)
+    event.listen(factory, "after_rollback", _forget)
+    event.listen(factory, "do_orm_execute", _refuse_bulk_write)
+    return factory
+
+
+def wakeup_of(sessions: Sessions) -> Wakeup:
+    """The wake-up that each commit of `sessions` notifies."""
+    found: Wakeup = sessions.kw["info"]["wakeup"]
+    return found
+
+
+def _note_flush(session: Session, context: UOWTransaction) -> None:  # noqa: ARG001
+    # A flush empties session.new and session.dirty, so that only this listener sees everything.
+    session.info["flushed"] = True
+    touched: set[Touched] = session.info.setdefault("touched", set())
+    for row in (*session.new, *session.dirty, *session.deleted):
+        if isinstance(row, Touching):
+            touched.update(row.touches())
+
+
+def _refuse_bare_commit(session: Session) -> None:
+    if not session.info.get("sealed"):
+        raise UncommittedChanges("commit is `transaction()`'s: it seals first")
+
+
+def _forget(session: Session) -> None:
+    session.info.pop("flushed", None)
+    session.info.pop("touched", None)
+
+
+def _refuse_bulk_write(state: ORMExecuteState) -> None:
+    if not (state.is_insert or state.is_update or state.is_delete):
+        return
+    mapper = state.bind_mapper
+    if mapper is not None and issubclass(mapper.class_, Touching):
+        raise BulkWrite(f"{mapper.class_.__name__} touches sync records: change its rows one by one")
+
+
+@contextmanager
+def transaction(session: Session) -> Iterator[None]:
+    """One act: begin, do what stands inside, seal, commit, wake whoever waits; on any error roll back.
+
+    What the session read before is let go, since a read snapshot that is upgraded to a write fails at
+    once on SQLite (EXACT 39): load what you change inside.
+    """
+    from portal.core.seal import seal  # the seal's tables stand on Base
+
+    if session.new or session.dirty or session.deleted or session.info.get("flushed"):
+        raise UncommittedChanges("something was changed before the transaction began")
+    session.rollback()
+    session.connection(execution_options={"portal_write": True})
+    try:
+        yield
+        seal(session)
+        session.info["sealed"] = True
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+    finally:
+        session.info.pop("sealed", None)
+    session.info.pop("flushed", None)
+    session.info["wakeup"].notify()
+
+
+@contextmanager
+def snapshot(session: Session) -> Iterator[None]:
+    """Reads that all see one state: REPEATABLE READ on PostgreSQL, what every read is on SQLite."""
+    session.rollback()
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    try:
+        yield
+    finally:
+        session.rollback()
+
+
+def violates(error: IntegrityError, name: str) -> bool:
+    """Whether `error` comes from the constraint or index `name`.
+
+    PostgreSQL names it. SQLite names expression indexes and check constraints, but for a plain unique
+    constraint it lists the columns: those are compared with what the name says by our convention.
+    """
+    diagnostics = getattr(error.orig, "diag", None)
+    if diagnostics is not None:
+        return bool(diagnostics.constraint_name == name)
+    text = str(error.orig)
+    if name in text:
+        return True
+    _, _, columns = text.partition("UNIQUE constraint failed: ")
+    return bool(columns) and name == _unique_name(columns)
+
+
+def _unique_name(columns: str) -> str:
+    pairs = [column.strip().split(".") for column in columns.split(",")]
+    return "_".join(["uq", pairs[0][0], *(column for _, column in pairs)])

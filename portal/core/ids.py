@@ -1,0 +1,22 @@
+"""Public ids: a prefix for the kind, then a UUIDv7 in Crockford base32, so that they sort by time (EXACT 32)."""
+
+import secrets
+
+from portal.core import clock
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_LENGTH = 26
+
+
+def _uuid7() -> int:
+    """A version 7 UUID as an integer of 128 bits (RFC 9562, section 5.7)."""
+    milliseconds = int(clock.now().timestamp() * 1000) & ((1 << 48) - 1)
+    random_a, random_b = secrets.randbits(12), secrets.randbits(62)
+    return milliseconds << 80 | 0x7 << 76 | random_a << 64 | 0b10 << 62 | random_b
+
+
+def new_id(prefix: str) -> str:
+    """A new id such as `org_01jd…`: the prefix, an underscore and 26 characters."""
+    value = _uuid7()
+    digits = [_ALPHABET[value >> 5 * place & 31] for place in reversed(range(_LENGTH))]
+    return f"{prefix}_{''.join(digits)}"

@@ -1,0 +1,204 @@
+"""Mail leaves after the commit, from rows written in the act's own transaction.
+
+At least once: a row is claimed for a time, sent, then marked. Killed in between, it is sent again with the
+same Message-ID.
+"""
+
+import logging
+import smtplib
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from sqlalchemy import Index, Integer, String, Text, UniqueConstraint, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from portal.core import clock
+from portal.core.db import Base, Sessions, transaction
+from portal.core.errors import NotFound
+from portal.core.ids import new_id
+from portal.core.types import CreatedAt, PublicId, UtcDateTime
+
+log = logging.getLogger(__name__)
+
+CLAIM = timedelta(seconds=60)
+BATCH = 20
+ATTEMPTS_MAX = 20
+SMTP_SECONDS = 20
+
+
+class Mail(Base):
+    """One message to one person about one event."""
+
+    __tablename__ = "mails"
+    __table_args__ = (
+        UniqueConstraint("event", "person", "channel"),
+        Index("ix_mails_due", "sent_at", "next_try_at"),
+    )
+
+    id: Mapped[PublicId]
+    event: Mapped[str] = mapped_column(String(120))
+    person: Mapped[str] = mapped_column(String(320))
+    channel: Mapped[str] = mapped_column(String(16), default="mail")
+    to: Mapped[str] = mapped_column(String(320))
+    subject: Mapped[str] = mapped_column(String(200))
+    text: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[CreatedAt]
+    next_try_at: Mapped[UtcDateTime]
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    sent_at: Mapped[UtcDateTime | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What a slice's `mails.py` builds."""
+
+    to: str
+    subject: str
+    text: str
+
+
+class Transport(Protocol):
+    def send(self, message: EmailMessage) -> None: ...
+
+
+@dataclass(frozen=True)
+class FolderTransport:
+    """Writes each message to the data folder; the default, so that nothing must be installed."""
+
+    folder: Path
+
+    def send(self, message: EmailMessage) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        name = message["Message-ID"].strip("<>").partition("@")[0]
+        (self.folder / f"{name}.eml").write_bytes(message.as_bytes())
+
+
+@dataclass(frozen=True)
+class SmtpTransport:
+    """Hands messages to the server of `url`: smtp://, or smtps:// for TLS from the first byte."""
+
+    url: str
+
+    def send(self, message: EmailMessage) -> None:
+        parts = urlsplit(self.url)
+        with self._connected(parts) as server:
+            server.ehlo()
+            if parts.scheme == "smtp" and (server.has_extn("starttls") or parts.username):
+                # With a password there is no way on in clear text: starttls() raises where it is not offered.
+                server.starttls(context=ssl.create_default_context())
+            if parts.username:
+                server.login(unquote(parts.username), unquote(parts.password or ""))
+            server.send_message(message)
+
+    @staticmethod
+    def _connected(parts: SplitResult) -> smtplib.SMTP:
+        host, port = parts.hostname or "", parts.port or 0
+        if parts.scheme == "smtps":
+            context = ssl.create_default_context()
+            return smtplib.SMTP_SSL(host, port, timeout=SMTP_SECONDS, context=context)
+        return smtplib.SMTP(host, port, timeout=SMTP_SECONDS)
+
+
+def queue_mail(session: Session, message: Message, *, event: str, person: str) -> None:
+    """Put a message into the outbox, in the act's transaction; the same event and person only once."""
+    insert = (
+        postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    )
+    now = clock.now()
+    session.execute(
+        insert(Mail)
+        .values(
+            id=new_id("mail"),
+            event=event,
+            person=person,
+            channel="mail",
+            to=message.to,
+            subject=message.subject,
+            text=message.text,
+            created_at=now,
+            next_try_at=now,
+            attempts=0,
+        )
+        .on_conflict_do_nothing(index_elements=["event", "person", "channel"])
+    )
+
+
+def send_due(sessions: Sessions, transport: Transport, *, sender: str) -> int:
+    """Send what is due; returns how many messages were handed over."""
+    sent = 0
+    while claimed := _claim(sessions):
+        for mail in claimed:
+            sent += _send(sessions, transport, mail=mail, sender=sender)
+    return sent
+
+
+def _claim(sessions: Sessions) -> list[Mail]:
+    with sessions() as session, transaction(session):
+        now = clock.now()
+        mails = session.scalars(
+            select(Mail)
+            .where(Mail.sent_at.is_(None), Mail.next_try_at <= now, Mail.attempts < ATTEMPTS_MAX)
+            .order_by(Mail.next_try_at)
+            .limit(BATCH)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for mail in mails:
+            mail.attempts += 1
+            mail.next_try_at = now + CLAIM * min(2 ** (mail.attempts - 1), 60)
+        return list(mails)
+
+
+def _send(sessions: Sessions, transport: Transport, *, mail: Mail, sender: str) -> int:
+    try:
+        transport.send(_as_email(mail, sender=sender))
+    except Exception as error:  # noqa: BLE001 -- one message that no server takes must not hold up the others
+        # The claim's own time is the wait before the next try.
+        log.warning("mail %s, try %d, was not handed over: %r", mail.id, mail.attempts, error)
+        return 0
+    with sessions() as session, transaction(session):
+        row = session.get_one(Mail, mail.id)
+        row.sent_at = clock.now()
+    return 1
+
+
+def _as_email(mail: Mail, *, sender: str) -> EmailMessage:
+    message = EmailMessage()
+    _set_headers(
+        message,
+        {
+            "From": sender,
+            "To": mail.to,
+            "Subject": mail.subject,
+            "Message-ID": f"<{mail.id}@{sender.rpartition('@')[2].strip('> ')}>",
+            "Date": format_datetime(mail.created_at),
+            "Auto-Submitted": "auto-generated",
+        },
+    )
+    message.set_content(mail.text)
+    return message
+
+
+def _set_headers(message: EmailMessage, headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        message[name] = value
+
+
+def list_mails(session: Session, *, limit: int = 100) -> list[Mail]:
+    """The newest messages, for the development page."""
+    return list(session.scalars(select(Mail).order_by(Mail.created_at.desc(), Mail.id.desc()).limit(limit)))
+
+
+def get_mail(session: Session, mail_id: str) -> Mail:
+    """One message, for the development page. Raises NotFound."""
+    mail = session.get(Mail, mail_id)
+    if mail is None:
+        raise NotFound
+    return mail

@@ -1,0 +1,53 @@
+"""Builds the application: settings in, Flask application out. Nothing happens at import."""
+
+import os
+from pathlib import Path
+
+from flask import Flask
+from jinja2 import StrictUndefined
+
+from portal import blueprints
+from portal.accounts import login
+from portal.config import Settings
+from portal.core.db import Sessions, make_engine, make_sessions
+from portal.web import assets, filters, problems, security
+from portal.web import session as web_session
+
+TOP = Path(__file__).resolve().parent.parent
+BODY_MAX_BYTES = 1024 * 1024
+
+
+def create_app(settings: Settings | None = None, *, sessions: Sessions | None = None) -> Flask:
+    """The portal. Without arguments, settings come from the environment. Raises BadSettings."""
+    settings = settings or Settings.from_env(os.environ)
+    if sessions is None:
+        engine = make_engine(settings.database_url)
+        sessions = make_sessions(engine, strict=settings.strict_sessions)
+    app = Flask("portal", root_path=str(TOP), static_folder="static", template_folder="templates")
+    app.config.update(_flask_config(settings))
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.context_processor(lambda: {"is_development": settings.is_development})
+    web_session.install(app, settings=settings, sessions=sessions)
+    security.install(app, settings)
+    problems.install(app)
+    assets.install(app)
+    filters.install(app)
+    login.install(app)
+    blueprints.install(app, settings)
+    return app
+
+
+def _flask_config(settings: Settings) -> dict[str, object]:
+    return {
+        "SECRET_KEY": settings.secret_key,
+        "MAX_CONTENT_LENGTH": BODY_MAX_BYTES,
+        "SESSION_COOKIE_NAME": "plimsoll",
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SECURE": not settings.is_development,
+        "TRUSTED_HOSTS": security.allowed_hosts(settings),
+        # Origin is checked by portal.web.security, only where it is sent; a missing Referer is no crime.
+        "WTF_CSRF_SSL_STRICT": False,
+        "WTF_CSRF_TIME_LIMIT": None,
+    }

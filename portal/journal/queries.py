@@ -1,0 +1,16 @@
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.journal.models import Event
+
+
+def list_events(session: Session, *, subject_id: str, limit: int = 50) -> list[Event]:
+    """The newest events about one thing."""
+    return list(
+        session.scalars(
+            select(Event)
+            .where(Event.subject_id == subject_id)
+            .order_by(Event.at.desc(), Event.id.desc())
+            .limit(limit)
+        )
+    )

@@ -1,0 +1,79 @@
+from flask import Blueprint, Response, url_for
+
+from portal.accounts.login import current_actor
+from portal.core.db import transaction
+from portal.core.errors import Conflict, Invalid
+from portal.keys import commands, queries
+from portal.keys.forms import IssueKeyForm, RevokeKeyForm
+from portal.orgs.policy import Permission
+from portal.orgs.queries import get_org
+from portal.web import responses
+from portal.web.session import session, settings
+
+bp = Blueprint("keys", __name__, url_prefix="/orgs/<org>/keys")
+
+
+@bp.get("")
+def keys(org: str) -> Response:
+    found = get_org(session(), current_actor(), org, needs=Permission.SEE_KEYS)
+    return responses.page(
+        "keys/index.html",
+        fragment="keys/_key_table.html",
+        org=found,
+        keys=queries.list_keys(session(), found),
+        allowance=queries.get_allowance(session(), found),
+    )
+
+
+@bp.get("/new")
+def new_key(org: str) -> Response:
+    found = get_org(session(), current_actor(), org, needs=Permission.ISSUE_KEY)
+    allowance = queries.get_allowance(session(), found)
+    form = IssueKeyForm().offer(allowance.models)
+    return responses.page("keys/new.html", org=found, form=form, allowance=allowance)
+
+
+@bp.post("")
+def issue_key(org: str) -> Response:
+    form, actor = IssueKeyForm(), current_actor()
+    try:
+        with transaction(session()):
+            found = get_org(session(), actor, org, needs=Permission.ISSUE_KEY, for_update=True)
+            allowance = queries.get_allowance(session(), found)
+            if not form.offer(allowance.models).validate():
+                return _new_key_again(form, org=found, allowance=allowance)
+            issued = commands.issue_key(
+                session(), actor=actor, org=found, brand=settings().brand, request=form.asked()
+            )
+    except (Invalid, Conflict) as error:
+        form.refuse(error.public, field=getattr(error, "field", None))
+        return _new_key_again(form, org=found, allowance=allowance)
+    return responses.secret(
+        "keys/issued.html", fragment="keys/_issued.html", org=found, issued=issued, api_url=settings().api_url
+    )
+
+
+@bp.get("/<key>/revoke")
+def confirm_revoke(org: str, key: str) -> Response:
+    found = get_org(session(), current_actor(), org, needs=Permission.REVOKE_KEY)
+    row = queries.get_key(session(), found, key_id=key)
+    return responses.page("keys/revoke.html", org=found, key=row, form=RevokeKeyForm())
+
+
+@bp.post("/<key>/revoke")
+def revoke_key(org: str, key: str) -> Response:
+    form, actor = RevokeKeyForm(), current_actor()
+    with transaction(session()):
+        found = get_org(session(), actor, org, needs=Permission.REVOKE_KEY)
+        row = queries.get_key(session(), found, key_id=key, for_update=True)
+        if not form.validate():
+            return responses.invalid(
+                "keys/revoke.html", fragment="keys/_revoke_form.html", org=found, key=row, form=form
+            )
+        commands.revoke_key(session(), actor=actor, key=row, reason=form.reason.data)
+    to = url_for("console.key", org=found.slug, key=row.id)
+    return responses.done(to, message=f"“{row.name}” is revoked.")
+
+
+def _new_key_again(form: IssueKeyForm, **values: object) -> Response:
+    return responses.invalid("keys/new.html", fragment="keys/_new_key_form.html", form=form, **values)

@@ -1,0 +1,64 @@
+from collections.abc import Callable
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.accounts.models import User
+from portal.core import clock
+from portal.core.actor import Actor
+from portal.core.ids import new_id
+from portal.core.outbox import Message, queue_mail
+from portal.core.secrets import choose
+from portal.journal.commands import record
+from portal.orgs import mails
+from portal.orgs.errors import AlreadySuspended, NotSuspended
+from portal.orgs.models import Membership, Org, Role
+from portal.orgs.policy import slug_from
+from portal.orgs.queries import owners
+
+SUFFIX_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
+
+
+def create_org(session: Session, *, actor: Actor, owner: User, name: str) -> Org:
+    """Add an organisation with one owner. Its tier is `tiers`' to give."""
+    org = Org(id=new_id("org"), slug=_free_slug(session, name), name=name)
+    session.add(org)
+    session.flush()  # the membership's foreign key wants the row; no relationship orders the two
+    session.add(Membership(org_id=org.id, user_id=owner.id, role=Role.OWNER))
+    record(session, actor, "org:created", org_id=org.id, subject_id=org.id, name=name)
+    return org
+
+
+def _free_slug(session: Session, name: str) -> str:
+    slug = slug_from(name)
+    taken = session.scalar(select(Org.id).where(Org.slug == slug))
+    if taken is None and slug != "org":
+        return slug
+    return slug + "-" + "".join(choose(SUFFIX_ALPHABET) for _ in range(6))
+
+
+def suspend_org(session: Session, *, actor: Actor, org: Org, reason: str) -> None:
+    """Suspend: every gateway refuses the organisation's keys. Raises AlreadySuspended."""
+    if org.suspended_at:
+        raise AlreadySuspended
+    org.suspended_at, org.suspended_reason = clock.now(), reason
+    record(session, actor, "org:suspended", org_id=org.id, subject_id=org.id, reason=reason)
+    _tell_owners(session, org=org, message=mails.suspended, reason=reason)
+
+
+def lift_suspension(session: Session, *, actor: Actor, org: Org, reason: str) -> None:
+    """Let the organisation's keys work again. Raises NotSuspended."""
+    if not org.suspended_at:
+        raise NotSuspended
+    org.suspended_at, org.suspended_reason = None, None
+    record(session, actor, "org:lifted", org_id=org.id, subject_id=org.id, reason=reason)
+    _tell_owners(session, org=org, message=mails.lifted, reason=reason)
+
+
+def _tell_owners(
+    session: Session, *, org: Org, message: Callable[..., Message], reason: str
+) -> None:
+    event = new_id("evt")
+    for owner in owners(session, org.id):
+        built = message(to=owner.email, org=org.name, reason=reason)
+        queue_mail(session, built, event=event, person=owner.id)

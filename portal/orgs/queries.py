@@ -1,0 +1,109 @@
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.accounts.models import User
+from portal.core.actor import Actor
+from portal.core.errors import NotFound
+from portal.orgs.models import Membership, Org, Role
+from portal.orgs.policy import Permission, must_be_allowed
+
+
+@dataclass(frozen=True)
+class OrgRow:
+    """One line of the staff's list."""
+
+    id: str
+    slug: str
+    name: str
+    created_at: datetime
+    suspended_at: datetime | None
+    owner_email: str | None
+
+
+def get_org(
+    session: Session, actor: Actor, slug: str, *, needs: Permission, for_update: bool = False
+) -> Org:
+    """An organisation that the actor is a member of, with the right to `needs`.
+
+    Raises NotFound for outsiders, Forbidden for members without the right.
+    """
+    query = (
+        select(Org, Membership.role)
+        .join(Membership, Membership.org_id == Org.id)
+        .where(Org.slug == slug, Membership.user_id == actor.user_id)
+    )
+    found = session.execute(query.with_for_update(of=Org) if for_update else query).first()
+    if found is None:
+        raise NotFound
+    org, role = found
+    must_be_allowed(role, needs)
+    return org
+
+
+def role_of(session: Session, actor: Actor, org_id: str) -> Role:
+    """The actor's role in an organisation. Raises NotFound for outsiders."""
+    role = session.scalar(
+        select(Membership.role).where(
+            Membership.org_id == org_id, Membership.user_id == actor.user_id
+        )
+    )
+    if role is None:
+        raise NotFound
+    return role
+
+
+def get_org_as_admin(session: Session, actor: Actor, slug: str, *, for_update: bool = False) -> Org:
+    """Any organisation, for the provider's staff. Raises NotFound."""
+    query = select(Org).where(Org.slug == slug)
+    org = session.scalar(query.with_for_update() if for_update else query)
+    if org is None or not actor.is_admin:
+        raise NotFound
+    return org
+
+
+def list_orgs_of(session: Session, user_id: str) -> list[Org]:
+    """The organisations that a person is a member of, oldest membership first."""
+    return list(
+        session.scalars(
+            select(Org)
+            .join(Membership, Membership.org_id == Org.id)
+            .where(Membership.user_id == user_id)
+            .order_by(Membership.created_at, Org.id)
+        )
+    )
+
+
+def list_all_orgs(session: Session, *, search: str = "", limit: int = 200) -> list[OrgRow]:
+    """Organisations for the staff's list, newest first, with the address of the first owner."""
+    owner = (
+        select(func.min(User.email))
+        .join(Membership, Membership.user_id == User.id)
+        .where(Membership.org_id == Org.id, Membership.role == Role.OWNER)
+        .correlate(Org)
+        .scalar_subquery()
+    )
+    query = select(Org.id, Org.slug, Org.name, Org.created_at, Org.suspended_at, owner)
+    if search:
+        query = query.where(Org.name.icontains(search, autoescape=True) | Org.slug.icontains(search, autoescape=True))
+    rows = session.execute(query.order_by(Org.created_at.desc(), Org.id).limit(limit))
+    return [OrgRow(*row) for row in rows]
+
+
+def owners(session: Session, org_id: str) -> list[User]:
+    """The owners of an organisation."""
+    return list(
+        session.scalars(
+            select(User)
+            .join(Membership, Membership.user_id == User.id)
+            .where(Membership.org_id == org_id, Membership.role == Role.OWNER)
+            .order_by(User.id)
+        )
+    )
+
+
+def is_confirmed(session: Session, org_id: str) -> bool:
+    """Whether an owner's address is confirmed: only then are keys issued (EXACT 11)."""
+    return any(owner.email_confirmed_at for owner in owners(session, org_id))

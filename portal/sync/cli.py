@@ -1,0 +1,85 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from flask.cli import AppGroup
+
+from portal.core.actor import CLI
+from portal.core.db import snapshot, transaction
+from portal.core.errors import PortalError
+from portal.sync import check as checking
+from portal.sync import commands, queries
+from portal.transparency.signer import fingerprint
+from portal.web.filters import instant
+from portal.web.session import session, settings
+
+gateways = AppGroup("gateways", help="Enrol and remove gateways.")
+sync = AppGroup("sync", help="The state that gateways copy.")
+
+
+@contextmanager
+def _act() -> Iterator[None]:
+    """One transaction; what the portal refuses is printed, and the exit code is 1."""
+    try:
+        with transaction(session()):
+            yield
+    except PortalError as error:
+        raise click.ClickException(error.public) from error
+
+
+@gateways.command("add")
+@click.argument("name")
+def add(name: str) -> None:
+    """Enrol NAME; print the log key's fingerprint, then the token alone on the last line."""
+    with _act():
+        token = commands.add_gateway(session(), actor=CLI, name=name, brand=settings().brand)
+    click.echo(f"log key fingerprint: {fingerprint(settings())}")
+    click.echo(token)
+
+
+@gateways.command("list")
+def list_gateways() -> None:
+    """Show the enrolled gateways and how they are."""
+    for row in queries.list_gateways(session()):
+        seen = f"last heard {instant(row.seen_at)}" if row.seen_at else "never heard"
+        click.echo(f"{row.name}  {row.state.value}  {seen}  {row.behind} revisions behind")
+
+
+@gateways.command("rotate")
+@click.argument("name")
+def rotate(name: str) -> None:
+    """Give NAME a new token, alone on the last line; the old one works for a day more."""
+    with _act():
+        token = commands.rotate_token(session(), actor=CLI, name=name, brand=settings().brand)
+    click.echo(token)
+
+
+@gateways.command("remove")
+@click.argument("name")
+def remove(name: str) -> None:
+    """Take NAME out; its tokens are refused from now on."""
+    with _act():
+        commands.remove_gateway(session(), actor=CLI, name=name)
+    click.echo(f"{name} is removed.")
+
+
+@sync.command("check")
+def check() -> None:
+    """Compare every record with the tables; exit 1 with the first ten that differ."""
+    with snapshot(session()):
+        found = checking.check(session())
+    for kind, record_id in found.records:
+        click.echo(f"{kind} {record_id} differs")
+    for text in found.sums:
+        click.echo(text)
+    if not found.is_clean:
+        raise SystemExit(1)
+    click.echo(f"{found.checked} records agree with the tables.")
+
+
+@sync.command("rebuild")
+def rebuild() -> None:
+    """Build every record anew and start a new epoch; gateways take a new snapshot."""
+    with _act():
+        count = commands.rebuild(session())
+    click.echo(f"{count} records rebuilt in a new epoch.")

@@ -1,0 +1,139 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from plimsoll.contract import tokens
+from plimsoll.contract.records import (
+    WIRE_VERSION,
+    Cursor,
+    digest_hex,
+    digest_of,
+    record_hash,
+)
+from portal.core import clock
+from portal.core.actor import Actor
+from portal.core.db import violates
+from portal.core.errors import Invalid
+from portal.core.ids import new_id
+from portal.core.seal import SyncCommit, SyncHead, SyncRecord, build_all, lock_head, new_epoch
+from portal.core.secrets import choose, digest
+from portal.journal.commands import record
+from portal.sync.errors import GatewayNameTaken
+from portal.sync.models import Gateway, GatewayToken, SyncAck
+from portal.sync.policy import OLD_TOKEN_LASTS
+from portal.sync.queries import get_gateway, get_head, is_of_this_history
+from plimsoll.contract.limits import is_slug
+
+CHUNK = 5000
+NACKS_KEPT = 100
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a gateway says: how far it is, what it could not read, how it is."""
+
+    cursor: Cursor | None
+    nacks: list[dict[str, Any]]
+    health: dict[str, Any]
+
+
+def add_gateway(session: Session, *, actor: Actor, name: str, brand: str) -> str:
+    """Enrol a gateway; returns its token, which is shown once. Raises Invalid, GatewayNameTaken."""
+    if not is_slug(name):
+        raise Invalid("A gateway's name has lower-case letters, digits, dots and dashes.")
+    gateway = Gateway(id=new_id("gw"), name=name)
+    session.add(gateway)
+    try:
+        session.flush()  # the index decides between two enrolments, and the token wants the row
+    except IntegrityError as error:
+        if violates(error, "uq_gateways_name"):
+            raise GatewayNameTaken from error
+        raise
+    record(session, actor, "gateway:added", subject_id=gateway.id, name=name)
+    return _add_token(session, gateway, brand=brand)
+
+
+def rotate_token(session: Session, *, actor: Actor, name: str, brand: str) -> str:
+    """A new token; the old one works a day longer, so that it can be replaced. Raises NoSuchGateway."""
+    gateway = get_gateway(session, name)
+    ends_at = clock.now() + OLD_TOKEN_LASTS
+    old = select(GatewayToken).where(GatewayToken.gateway_id == gateway.id)
+    for token in session.scalars(old):
+        token.ends_at = min(token.ends_at or ends_at, ends_at)
+    record(session, actor, "gateway:token:rotated", subject_id=gateway.id, name=name)
+    return _add_token(session, gateway, brand=brand)
+
+
+def remove_gateway(session: Session, *, actor: Actor, name: str) -> None:
+    """Take a gateway out: its tokens are refused from now on. Raises NoSuchGateway."""
+    gateway = get_gateway(session, name)
+    gateway.removed_at = clock.now()
+    record(session, actor, "gateway:removed", subject_id=gateway.id, name=name)
+
+
+def _add_token(session: Session, gateway: Gateway, *, brand: str) -> str:
+    text = tokens.build(f"{brand}gw_", tokens.new_body(choose))
+    session.add(GatewayToken(digest=digest(text), gateway_id=gateway.id))
+    return text
+
+
+def take_report(session: Session, *, gateway_id: str, report: Report) -> int | None:
+    """Keep a gateway's report; returns the revision that it counts for, None where it counts for none.
+
+    A cursor of another history is no acknowledgement (SYNC 1).
+    """
+    gateway = session.get_one(Gateway, gateway_id, with_for_update=True)
+    gateway.seen_at = clock.now()
+    gateway.health = report.health
+    if report.nacks:
+        gateway.nacks = [*gateway.nacks, *report.nacks][-NACKS_KEPT:]
+    cursor = report.cursor
+    if cursor is None or not is_of_this_history(session, get_head(session), cursor):
+        return None
+    if gateway.acknowledged is None or cursor.revision > gateway.acknowledged:
+        gateway.acknowledged = cursor.revision
+        session.add(
+            SyncAck(gateway_id=gateway.id, revision=cursor.revision, received_at=gateway.seen_at)
+        )
+    return cursor.revision
+
+
+def rebuild(session: Session) -> int:
+    """Build every record anew from the tables and start a new epoch; returns the number of records.
+
+    The revision goes on rising, so that acknowledgements of earlier ones keep their meaning.
+    """
+    head = lock_head(session)
+    head.revision += 1
+    head.epoch, head.wire_version = new_epoch(), WIRE_VERSION
+    session.execute(delete(SyncRecord))
+    session.execute(delete(SyncCommit))
+    hashes: list[bytes] = []
+    built = _rows(session, revision=head.revision, hashes=hashes)
+    while chunk := list(islice(built, CHUNK)):
+        session.execute(insert(SyncRecord), chunk)
+    head.count, head.digest = len(hashes), digest_hex(digest_of(hashes))
+    session.add(SyncCommit(revision=head.revision, digest=head.digest))
+    return head.count
+
+
+def rebuild_if_outdated(session: Session) -> bool:
+    """Rebuild where the records were written for another version of the wire (SYNC 1)."""
+    if session.scalar(select(SyncHead.wire_version)) == WIRE_VERSION:
+        return False
+    rebuild(session)
+    return True
+
+
+def _rows(
+    session: Session, *, revision: int, hashes: list[bytes]
+) -> Iterator[dict[str, Any]]:
+    for (kind, record_id), text in build_all(session):
+        made = record_hash(kind, record_id, text.encode())
+        hashes.append(made)
+        yield {"kind": kind, "id": record_id, "revision": revision, "data": text, "hash": made.hex()}

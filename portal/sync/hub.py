@@ -1,0 +1,147 @@
+"""Wakes watchers when the state moves, and reads each batch once for all of them (SYNC 4).
+
+Commits of this process wake the hub directly; those of other processes are noticed by reading the head
+every 20 ms while anybody watches. A watcher owns only its revision, so that a slow one harms nobody.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from sqlalchemy import select
+
+from plimsoll.contract.records import commit_line, put_line
+from portal.core import clock
+from portal.core.db import Sessions, snapshot, wakeup_of
+from portal.core.seal import SyncHead, SyncRecord
+from portal.sync.errors import SnapshotRequired, StreamsFull
+
+POLL_SECONDS = 0.02
+DELTA_MAX = 50_000
+BATCHES_KEPT = 8
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where the state stands: epoch, revision, number of records, digest as 64 hex digits."""
+
+    epoch: str
+    revision: int
+    count: int
+    digest: str
+
+    @classmethod
+    def read(cls, sessions: Sessions) -> Self:
+        with sessions() as session:
+            columns = select(SyncHead.epoch, SyncHead.revision, SyncHead.count, SyncHead.digest)
+            return cls(*session.execute(columns).one())
+
+    def commit_line(self) -> bytes:
+        now = clock.timestamp()
+        return commit_line(rev=self.revision, count=self.count, digest=self.digest, now=now)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The records after a revision as lines, and the head that they lead to."""
+
+    lines: bytes
+    head: Head
+
+
+class Hub:
+    """One per process. `places`: how many may watch at once."""
+
+    def __init__(self, sessions: Sessions, *, places: int, heartbeat_seconds: float = 5.0) -> None:
+        self.sessions = sessions
+        self.heartbeat_seconds = heartbeat_seconds
+        self._places = places
+        self._watching = 0
+        self._head: Head | None = None
+        self._moved = threading.Condition()
+        self._batches: OrderedDict[tuple[str, int], Batch] = OrderedDict()
+        self._reading = threading.Lock()
+        self._stopping = False
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping
+
+    def enter(self) -> Callable[[], None]:
+        """Take a place; returns what gives it back, harmless when called twice. Raises StreamsFull."""
+        with self._moved:
+            if self._watching >= self._places or self._stopping:
+                raise StreamsFull
+            self._watching += 1
+            if self._watching == 1:
+                threading.Thread(target=self._poll, name="sync-hub", daemon=True).start()
+        given = threading.Event()
+
+        def leave() -> None:
+            with self._moved:
+                if not given.is_set():
+                    given.set()
+                    self._watching -= 1
+
+        return leave
+
+    def stop(self) -> None:
+        """Let every watcher end its stream."""
+        with self._moved:
+            self._stopping = True
+            self._moved.notify_all()
+
+    def wait(self, seen: Head, timeout: float) -> bool:
+        """Wait until the head differs from `seen`, or the hub stops; False when time ran out."""
+        with self._moved:
+            return self._moved.wait_for(
+                lambda: self._stopping or self._head not in {None, seen}, timeout
+            )
+
+    def batch(self, epoch: str, since: int) -> Batch:
+        """What came after `since`, read once for all who ask. Raises SnapshotRequired."""
+        with self._reading:
+            known = self._batches.get((epoch, since))
+            with self._moved:
+                head = self._head
+            if known is None or head is None or known.head != head:
+                known = self._read(epoch, since)
+                self._batches[epoch, since] = known
+                while len(self._batches) > BATCHES_KEPT:
+                    self._batches.popitem(last=False)
+            return known
+
+    def _read(self, epoch: str, since: int) -> Batch:
+        with self.sessions() as session, snapshot(session):
+            columns = select(SyncHead.epoch, SyncHead.revision, SyncHead.count, SyncHead.digest)
+            head = Head(*session.execute(columns).one())
+            if head.epoch != epoch:
+                raise SnapshotRequired
+            rows = session.execute(
+                select(SyncRecord.kind, SyncRecord.id, SyncRecord.revision, SyncRecord.data)
+                .where(SyncRecord.revision > since)
+                .order_by(SyncRecord.revision, SyncRecord.kind, SyncRecord.id)
+                .limit(DELTA_MAX + 1)
+            ).all()
+        if len(rows) > DELTA_MAX:
+            raise SnapshotRequired
+        lines = b"".join(
+            put_line(kind, record_id, rev, data.encode()) for kind, record_id, rev, data in rows
+        )
+        return Batch(lines=lines, head=head)
+
+    def _poll(self) -> None:
+        wakeup = wakeup_of(self.sessions)
+        seen = -1
+        while True:
+            head = Head.read(self.sessions)
+            with self._moved:
+                if head != self._head:
+                    self._head = head
+                    self._moved.notify_all()
+                if self._watching == 0 or self._stopping:
+                    self._head = None
+                    return
+            seen = wakeup.wait(seen, POLL_SECONDS)

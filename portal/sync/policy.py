@@ -1,0 +1,66 @@
+"""Pure rules: how alive a gateway is, and what a receipt says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+LATE_AFTER = timedelta(seconds=15)
+LOST_AFTER = timedelta(minutes=5)
+OLD_TOKEN_LASTS = timedelta(hours=24)
+
+
+class GatewayState(StrEnum):
+    NEW = "new"
+    CONNECTED = "connected"
+    LATE = "late"
+    LOST = "lost"
+
+
+def gateway_state(seen_at: datetime | None, *, at: datetime) -> GatewayState:
+    """How long a gateway has been silent, as one word (SYNC 4)."""
+    if seen_at is None:
+        return GatewayState.NEW
+    silent = at - seen_at
+    if silent <= LATE_AFTER:
+        return GatewayState.CONNECTED
+    return GatewayState.LATE if silent <= LOST_AFTER else GatewayState.LOST
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """One gateway's line of a receipt. `took` is None while it has not answered."""
+
+    gateway: str
+    took: timedelta | None
+    seen_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Which of the gateways enrolled at a revision's commit hold it, and how long each took."""
+
+    committed_at: datetime
+    acknowledgements: Sequence[Acknowledgement]
+
+    @property
+    def is_complete(self) -> bool:
+        return all(line.took is not None for line in self.acknowledgements)
+
+    @property
+    def waiting(self) -> list[Acknowledgement]:
+        return [line for line in self.acknowledgements if line.took is None]
+
+    @property
+    def count(self) -> str:
+        """ "3 of 4 gateways"."""
+        held = len(self.acknowledgements) - len(self.waiting)
+        total = len(self.acknowledgements)
+        return f"{held} of {total} {'gateway' if total == 1 else 'gateways'}"
+
+    @property
+    def seconds(self) -> str | None:
+        """How long the slowest that answered took, such as "0.03"; None when none did."""
+        times = [line.took for line in self.acknowledgements if line.took is not None]
+        # A gateway's clock plays no part: both instants are the portal's, but a wall clock may step.
+        return f"{max(0.0, max(times).total_seconds()):.2f}" if times else None

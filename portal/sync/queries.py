@@ -1,0 +1,118 @@
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from plimsoll.contract.records import Cursor
+from portal.core import clock
+from portal.core.seal import SyncCommit, SyncHead, SyncRecord
+from portal.core.secrets import digest
+from portal.sync.errors import NoSuchGateway
+from portal.sync.models import Gateway, GatewayToken, SyncAck
+from portal.sync.policy import Acknowledgement, GatewayState, Receipt, gateway_state
+
+
+@dataclass(frozen=True)
+class GatewayRow:
+    """One line of the staff's list. `behind`: revisions it has not acknowledged yet."""
+
+    id: str
+    name: str
+    state: GatewayState
+    created_at: datetime
+    seen_at: datetime | None
+    acknowledged: int | None
+    behind: int
+    health: dict[str, Any]
+    nacks: list[dict[str, Any]]
+
+
+def get_head(session: Session) -> SyncHead:
+    """Where the state stands."""
+    return session.execute(
+        select(SyncHead).execution_options(populate_existing=True)
+    ).scalar_one()
+
+
+def is_of_this_history(session: Session, head: SyncHead, cursor: Cursor) -> bool:
+    """Whether the cursor names a commit of the present epoch (SYNC 1)."""
+    if cursor.epoch != head.epoch or cursor.revision > head.revision:
+        return False
+    found = session.scalar(
+        select(SyncCommit.digest).where(SyncCommit.revision == cursor.revision)
+    )
+    return found is not None and found.startswith(cursor.digest8)
+
+
+def find_gateway_by_token(session: Session, token: str) -> Gateway | None:
+    """The enrolled gateway that a token belongs to, if the token is valid now."""
+    return session.scalar(
+        select(Gateway)
+        .join(GatewayToken, GatewayToken.gateway_id == Gateway.id)
+        .where(
+            GatewayToken.digest == digest(token),
+            or_(GatewayToken.ends_at.is_(None), GatewayToken.ends_at > clock.now()),
+            Gateway.removed_at.is_(None),
+        )
+    )
+
+
+def get_gateway(session: Session, name: str) -> Gateway:
+    """An enrolled gateway, locked. Raises NoSuchGateway."""
+    found = session.scalar(
+        select(Gateway).where(Gateway.name == name, Gateway.removed_at.is_(None)).with_for_update()
+    )
+    if found is None:
+        raise NoSuchGateway
+    return found
+
+
+def list_gateways(session: Session) -> list[GatewayRow]:
+    """The enrolled gateways by name, with how they are."""
+    head, now = get_head(session), clock.now()
+    rows = session.scalars(
+        select(Gateway).where(Gateway.removed_at.is_(None)).order_by(Gateway.name)
+    )
+    return [
+        GatewayRow(
+            id=row.id,
+            name=row.name,
+            state=gateway_state(row.seen_at, at=now),
+            created_at=row.created_at,
+            seen_at=row.seen_at,
+            acknowledged=row.acknowledged,
+            behind=head.revision - (row.acknowledged or 0),
+            health=row.health or {},
+            nacks=row.nacks,
+        )
+        for row in rows
+    ]
+
+
+def get_receipt(session: Session, kind: str, record_id: str) -> Receipt:
+    """The receipt for a record's latest change: the gateways enrolled when it was committed (SYNC 4)."""
+    revision, committed_at = session.execute(
+        select(SyncRecord.revision, SyncCommit.committed_at)
+        .join(SyncCommit, SyncCommit.revision == SyncRecord.revision)
+        .where(SyncRecord.kind == kind, SyncRecord.id == record_id)
+    ).one()
+    first = (
+        select(func.min(SyncAck.received_at))
+        .where(SyncAck.gateway_id == Gateway.id, SyncAck.revision >= revision)
+        .correlate(Gateway)
+        .scalar_subquery()
+    )
+    enrolled = and_(
+        Gateway.created_at <= committed_at,
+        or_(Gateway.removed_at.is_(None), Gateway.removed_at > committed_at),
+    )
+    rows = session.execute(
+        select(Gateway.name, first, Gateway.seen_at).where(enrolled).order_by(Gateway.name)
+    )
+    lines = [
+        Acknowledgement(name, received_at - committed_at if received_at else None, seen_at)
+        for name, received_at, seen_at in rows
+    ]
+    return Receipt(committed_at=committed_at, acknowledgements=lines)

@@ -1,0 +1,100 @@
+import functools
+from collections.abc import Callable
+
+from flask import Blueprint, Flask, Response, current_app, jsonify, request
+
+from portal.config import Settings
+from portal.core.db import Sessions, snapshot, transaction
+from portal.sync import commands, queries, wire
+from portal.sync.errors import BadToken, SnapshotRequired, StreamsFull
+from portal.sync.hub import Hub
+from portal.sync.models import Gateway
+from portal.sync.snapshots import Snapshots
+from portal.sync.stream import Start, gzipped, lines
+from portal.web import problems, throttle
+from portal.web.public import public
+from portal.web.security import csrf
+from portal.web.session import session, sessions
+
+bp = Blueprint("sync", __name__, url_prefix="/sync/v1")
+csrf.exempt(bp)  # no cookie plays a part here: the token is sent by hand
+
+
+def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
+    """One hub and one maker of snapshots for the application; watchers get half the threads."""
+    app.extensions["portal.hub"] = Hub(sessions, places=settings.threads // 2)
+    app.extensions["portal.snapshots"] = Snapshots(sessions, settings.data / "snapshots")
+
+
+def hub_of(app: Flask) -> Hub:
+    found: Hub = app.extensions["portal.hub"]
+    return found
+
+
+@bp.errorhandler(StreamsFull)
+def streams_full(error: StreamsFull) -> Response:
+    response = problems.problem(error.status, error.code, error.public)
+    response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+@bp.get("/state")
+@public
+def state() -> Response:
+    token = wire.read_token(request)
+    _authenticate(token)
+    is_open = request.args.get("stream") == "1"
+    cursor = wire.read_cursor(request.args.get("cursor"))
+    hub = hub_of(current_app)
+    leave = hub.enter()
+    try:
+        start = _start(cursor)
+    except BaseException:
+        leave()
+        raise
+    is_welcome = functools.partial(_is_welcome, sessions(), token)
+    pieces = lines(hub, start, is_open=is_open, is_welcome=is_welcome)
+    packed = "gzip" in request.accept_encodings
+    response = Response(gzipped(pieces) if packed else pieces, mimetype="application/x-ndjson")
+    if packed:
+        response.headers["Content-Encoding"] = "gzip"
+    response.headers["X-Accel-Buffering"] = "no"
+    response.headers["Cache-Control"] = "no-store"
+    # Not in the generator's `finally`: that never runs where nobody takes the first piece.
+    response.call_on_close(leave)
+    return response
+
+
+@bp.post("/report")
+@public
+def report() -> Response:
+    gateway = _authenticate(wire.read_token(request))
+    said = wire.read_report(request)
+    with transaction(session()):
+        counted = commands.take_report(session(), gateway_id=gateway.id, report=said)
+    return jsonify(acknowledged=counted)
+
+
+def _authenticate(token: str) -> Gateway:
+    gateway = queries.find_gateway_by_token(session(), token)
+    if gateway is None:
+        throttle.take("sync_token", request.remote_addr or "")
+        raise BadToken
+    return gateway
+
+
+def _start(cursor: queries.Cursor | None) -> Start:
+    if cursor is None:
+        made: Snapshots = current_app.extensions["portal.snapshots"]
+        whole = made.open()
+        return Start(epoch=whole.head.epoch, since=0, head=whole.head.revision, snapshot=whole)
+    with snapshot(session()):
+        head = queries.get_head(session())
+        if not queries.is_of_this_history(session(), head, cursor):
+            raise SnapshotRequired
+        return Start(epoch=head.epoch, since=cursor.revision, head=head.revision)
+
+
+def _is_welcome(open_session: Callable[[], queries.Session], token: str) -> bool:
+    with open_session() as own:
+        return queries.find_gateway_by_token(own, token) is not None

@@ -1,0 +1,66 @@
+"""Reading what gateways send: strict about shape, with an error for each thing that can be wrong."""
+
+from typing import Any
+
+from flask import Request
+
+from plimsoll.contract.records import Cursor, MalformedCursor
+from portal.core.errors import Invalid
+from portal.sync.commands import Report
+from portal.sync.errors import BadToken, CursorMalformed, TooOld
+
+VERSION = "1"
+NACK_FIELDS = {"kind", "id", "code", "text"}
+TEXT_MAX = 200
+
+
+def read_token(request: Request) -> str:
+    """The bearer token. Raises TooOld, BadToken."""
+    if request.headers.get("Sync-Version") != VERSION:
+        raise TooOld
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.isascii():
+        raise BadToken
+    return token.strip()
+
+
+def read_cursor(text: str | None) -> Cursor | None:
+    """The cursor, None where none is sent. Raises CursorMalformed."""
+    if not text:
+        return None
+    try:
+        return Cursor.parse(text)
+    except MalformedCursor as error:
+        raise CursorMalformed from error
+
+
+def read_report(request: Request) -> Report:
+    """A report. Raises Invalid with the field that is wrong."""
+    body = request.get_json(silent=True, force=True)
+    if not isinstance(body, dict):
+        raise Invalid("Send a JSON object.")
+    cursor, nacks, health = body.get("cursor"), body.get("nacks", []), body.get("health", {})
+    if cursor is not None and not isinstance(cursor, str):
+        raise Invalid("A text is expected.", field="cursor")
+    if not isinstance(nacks, list) or not all(_is_nack(nack) for nack in nacks):
+        raise Invalid("A list of kind, id, code and text is expected.", field="nacks")
+    if not isinstance(health, dict):
+        raise Invalid("An object is expected.", field="health")
+    return Report(cursor=read_cursor(cursor), nacks=nacks, health=_plain(health))
+
+
+def _is_nack(nack: Any) -> bool:
+    return (
+        isinstance(nack, dict)
+        and nack.keys() == NACK_FIELDS
+        and all(isinstance(value, str) and len(value) <= TEXT_MAX for value in nack.values())
+    )
+
+
+def _plain(health: dict[str, Any]) -> dict[str, Any]:
+    """Only short texts and numbers: this is shown on a page, and another program wrote it."""
+    return {
+        str(name)[:40]: value[:TEXT_MAX] if isinstance(value, str) else value
+        for name, value in list(health.items())[:40]
+        if value is None or isinstance(value, str | int | float | bool)
+    }

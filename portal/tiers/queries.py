@@ -1,0 +1,86 @@
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from plimsoll.contract.fold import Tier
+from plimsoll.contract.records import OrgRecord
+from portal.core import clock
+from portal.orgs.models import Org
+from portal.tiers.errors import NoTiersYet, UnknownTier
+from portal.tiers.models import TierAssignment
+from portal.transparency.queries import policy
+
+
+def current_assignment(session: Session, org_id: str) -> TierAssignment:
+    """The step that put the organisation where it is."""
+    return session.scalars(
+        select(TierAssignment)
+        .where(TierAssignment.org_id == org_id)
+        .order_by(TierAssignment.number.desc())
+        .limit(1)
+    ).one()
+
+
+def current_tiers(session: Session, org_ids: Iterable[str]) -> dict[str, str]:
+    """The tier's slug of each organisation, in one query."""
+    rows = session.execute(
+        select(TierAssignment.org_id, TierAssignment.tier)
+        .where(TierAssignment.org_id.in_(list(org_ids)))
+        .order_by(TierAssignment.number)
+    )
+    return {org_id: tier for org_id, tier in rows}  # noqa: C416 -- the last of each wins
+
+
+def list_assignments(session: Session, org_id: str) -> list[TierAssignment]:
+    """An organisation's tiers, newest first."""
+    return list(
+        session.scalars(
+            select(TierAssignment)
+            .where(TierAssignment.org_id == org_id)
+            .order_by(TierAssignment.number.desc())
+        )
+    )
+
+
+def get_tier(session: Session, slug: str) -> Tier:
+    """A published tier. Raises UnknownTier."""
+    tier = policy(session, clock.timestamp()).tiers.get(slug)
+    if tier is None:
+        raise UnknownTier(field="tier")
+    return tier
+
+
+def list_tiers(session: Session) -> list[Tier]:
+    """The published tiers by rank."""
+    tiers = policy(session, clock.timestamp()).tiers.values()
+    return sorted(tiers, key=lambda tier: (tier.rank, tier.slug))
+
+
+def starting_tier(session: Session) -> Tier:
+    """Where every organisation begins: the lowest-ranked automatic tier (EXACT 11). Raises NoTiersYet."""
+    tier = policy(session, clock.timestamp()).starting_tier()
+    if tier is None:
+        raise NoTiersYet
+    return tier
+
+
+def build_org_records(
+    session: Session, ids: Collection[str] | None
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The `org` records (EXACT 11) of these organisations, or of all, from columns: always fresh."""
+    latest = (
+        select(TierAssignment.tier)
+        .where(TierAssignment.org_id == Org.id)
+        .order_by(TierAssignment.number.desc())
+        .limit(1)
+        .correlate(Org)
+        .scalar_subquery()
+    )
+    query = select(Org.id, Org.suspended_at, latest)
+    if ids is not None:
+        query = query.where(Org.id.in_(ids))
+    for org_id, suspended_at, tier in session.execute(query):
+        state = "suspended" if suspended_at else "active"
+        yield org_id, OrgRecord(tier=tier, state=state, grants=()).to_wire()

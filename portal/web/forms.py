@@ -1,0 +1,123 @@
+"""Shape of input: the base form, and the fields that several slices share."""
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+from typing import Any
+
+from flask_wtf import FlaskForm
+from wtforms import Field, StringField, TextAreaField, ValidationError
+from wtforms.validators import InputRequired, Length
+from wtforms.widgets import DateTimeLocalInput
+
+NAME_MAX = 80
+REASON_MAX = 500
+EMAIL_MAX = 320
+# Bidirectional controls can make one name look like another (EXACT 43).
+_BIDIRECTIONAL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Control characters, lone surrogates, and what breaks a line; what joins emoji (Cf) stays allowed.
+_CONTROL = {"Cc", "Cs", "Zl", "Zp"}
+_SEEN = {"L", "N", "P", "S"}  # first letters of the Unicode categories that leave a mark on the page
+
+
+class BaseForm(FlaskForm):
+    """A form with CSRF. `refuse` puts a domain error's text beside its field."""
+
+    def refuse(self, text: str, *, field: str | None = None) -> None:
+        """Add a message to `field`, or to the form as a whole."""
+        if field is None or field not in self._fields:
+            self.form_errors.append(text)
+        else:
+            found = self._fields[field]
+            found.errors = [*found.errors, text]
+
+
+def tidy(value: str | None) -> str | None:
+    """NFC, without white space around it."""
+    return unicodedata.normalize("NFC", value).strip() if value else value
+
+
+def tidy_line(value: str | None) -> str | None:
+    """NFC, without spaces around it. Control characters stay, to be refused and not hidden."""
+    if not value:
+        return value
+    text = unicodedata.normalize("NFC", value)
+    return text.strip("".join({char for char in text if unicodedata.category(char) == "Zs"}))
+
+
+def must_be_plain(form: object, field: Field) -> None:  # noqa: ARG001
+    """Refuse control characters and bidirectional marks."""
+    _refuse_control(field.data or "")
+
+
+def _must_be_text(form: object, field: Field) -> None:  # noqa: ARG001
+    _refuse_control((field.data or "").replace("\n", "").replace("\t", ""))
+
+
+def _refuse_control(text: str) -> None:
+    if _BIDIRECTIONAL.search(text) or any(unicodedata.category(char) in _CONTROL for char in text):
+        raise ValidationError("Leave out control characters and direction marks.")
+
+
+def _must_be_seen(form: object, field: Field) -> None:  # noqa: ARG001
+    if not any(unicodedata.category(char)[0] in _SEEN for char in field.data or ""):
+        raise ValidationError("Use at least one character that can be seen.")
+
+
+def name_field(label: str, **options: Any) -> StringField:
+    """A name of a person, organisation or key: 1 to 80 characters (EXACT 43)."""
+    return StringField(
+        label,
+        filters=[tidy_line],
+        validators=[
+            InputRequired("Enter a name."),
+            Length(min=1, max=NAME_MAX, message="Use 1 to 80 characters."),
+            must_be_plain,
+            _must_be_seen,
+        ],
+        **options,
+    )
+
+
+def reason_field(label: str, **options: Any) -> TextAreaField:
+    """A reason that others will read: required, at most 500 characters."""
+    return TextAreaField(
+        label,
+        filters=[_lines, tidy],
+        validators=[
+            InputRequired("Say why: others will read it."),
+            Length(min=1, max=REASON_MAX, message="Use 1 to 500 characters."),
+            _must_be_text,
+        ],
+        **options,
+    )
+
+
+def _lines(value: str | None) -> str | None:
+    return value.replace("\r\n", "\n").replace("\r", "\n") if value else value
+
+
+class UtcInstantField(Field):
+    """An instant: `datetime-local` read as UTC, or RFC 3339; empty means none (EXACT 35)."""
+
+    widget = DateTimeLocalInput()
+    data: datetime | None
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return self.data.strftime("%Y-%m-%dT%H:%M") if self.data else ""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        text = valuelist[0].strip() if valuelist else ""
+        self.data = None
+        if not text:
+            return
+        try:
+            value = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise ValueError("Give a date and a time, such as 2026-12-24T12:00.") from error
+        try:
+            self.data = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError("This date is out of range.") from error

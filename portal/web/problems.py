@@ -1,0 +1,96 @@
+"""Every error once: a page, a fragment for htmx, or problem details for machines (RFC 9457)."""
+
+import logging
+
+from flask import Flask, Response, json, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from portal.core.errors import Invalid, PortalError, TooMany
+from portal.web.responses import wants_fragment
+
+log = logging.getLogger(__name__)
+
+MACHINE_PATHS = ("/sync/", "/api/", "/log/")
+TITLES = {
+    400: "We could not read that request",
+    403: "You may not do this",
+    404: "Not found",
+    405: "This address does not take that kind of request",
+    409: "This changed in the meantime",
+    410: "This link is no longer valid",
+    413: "That is too large",
+    422: "Something is not right yet",
+    429: "Too many attempts",
+    500: "Something went wrong on our side",
+    503: "Not available at the moment",
+}
+TEXTS = {
+    400: "The request was not complete. Go back, reload the page and try again.",
+    404: "There is nothing at this address, or it is not yours to see.",
+    405: "Go back and use the page's own buttons.",
+    413: "What you sent is larger than this page takes.",
+    500: "Nothing was changed. We have a record of the error.",
+}
+
+
+def install(app: Flask) -> None:
+    """Register the handlers."""
+    app.register_error_handler(PortalError, _portal_error)
+    app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _portal_error(error: PortalError) -> Response:
+    field = error.field if isinstance(error, Invalid) else None
+    response = problem(error.status, error.code, error.public, field=field)
+    if isinstance(error, TooMany):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _csrf_error(error: CSRFError) -> Response:
+    log.info("csrf: %s", error.description)
+    text = "This form has expired. Reload the page and send it again."
+    return problem(400, "csrf", text)
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    code = (error.name or "error").lower().replace(" ", "_")
+    if status < 400:  # noqa: PLR2004 -- a redirect that werkzeug raises is no error
+        return make_response(error.get_response())
+    response = problem(status, code, TEXTS.get(status, error.description or ""))
+    for name, value in error.get_headers(request.environ):
+        if name in {"Allow", "Retry-After"}:
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("unhandled on %s %s", request.method, request.path, exc_info=error)
+    return problem(500, "error", TEXTS[500])
+
+
+def wants_json() -> bool:
+    """Whether a machine asks: by the address, or by what it accepts."""
+    if request.path.startswith(MACHINE_PATHS) or request.path.endswith(".json"):
+        return True
+    accept = request.accept_mimetypes
+    best = accept.best_match(["text/html", "application/json", "application/problem+json"])
+    return best is not None and best != "text/html" and not accept.accept_html
+
+
+def problem(status: int, code: str, detail: str, *, field: str | None = None) -> Response:
+    """One error in the form that the caller reads."""
+    title = TITLES.get(status, "Something is not right")
+    if wants_json():
+        body = {"type": f"/problems/{code}", "title": title, "status": status, "code": code}
+        body |= {"detail": detail} | ({"field": field} if field else {})
+        return Response(json.dumps(body), status, content_type="application/problem+json")
+    name = "errors/_error.html" if wants_fragment() else "errors/error.html"
+    text = render_template(name, status=status, code=code, title=title, message=detail)
+    response = make_response(text, status)
+    response.vary.update(("HX-Request", "Cookie"))
+    return response

@@ -1,0 +1,87 @@
+"""Headers of every answer, the check of Origin, and what may be cached."""
+
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request, session
+from flask_login import current_user
+from flask_wtf import CSRFProtect
+
+from portal.config import Settings
+from portal.core.errors import Forbidden
+from portal.web.assets import HTMX_URL
+
+csrf = CSRFProtect()
+
+CSP = "; ".join((
+    "default-src 'none'",
+    f"script-src 'self' {HTMX_URL}",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+))
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class ForeignOrigin(Forbidden):
+    code = "foreign_origin"
+    public = "This request came from another site."
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Protect forms, check Origin where it is sent, and add the headers."""
+    csrf.init_app(app)
+
+    @app.before_request
+    def refuse_foreign_origin() -> None:
+        origin = request.headers.get("Origin")
+        if request.method not in {"GET", "HEAD", "OPTIONS"} and origin:
+            own = {settings.url} | ({request.host_url.rstrip("/")} if settings.is_development else set())
+            if origin not in own:
+                raise ForeignOrigin
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if not settings.is_development:
+            response.headers.setdefault("Strict-Transport-Security", "max-age=63072000")
+        return _cache_headers(response)
+
+
+def _cache_headers(response: Response) -> Response:
+    if request.endpoint == "static" or request.path.startswith(("/sync/", "/log/")):
+        return response
+    if "Cache-Control" in response.headers:
+        return response
+    if current_user.is_authenticated:
+        response.headers["Cache-Control"] = "private, no-store"
+        return response
+    cacheable = request.method == "GET" and response.status_code == 200  # noqa: PLR2004
+    if not cacheable or "Set-Cookie" in response.headers or _sets_session():
+        response.headers["Cache-Control"] = "no-store"
+        return response
+    response.headers["Cache-Control"] = "no-cache"
+    response.vary.add("Cookie")
+    if not response.is_streamed:
+        response.add_etag()
+        response.make_conditional(request)
+    return response
+
+
+def _sets_session() -> bool:
+    return session.modified
+
+
+def allowed_hosts(settings: Settings) -> list[str]:
+    """The host names that the portal answers to; a forged one is refused before any page is made."""
+    own = urlsplit(settings.url).hostname or ""
+    return [own, "localhost", "127.0.0.1"] if settings.is_development else [own]
