@@ -4,7 +4,6 @@ Three of them, each on top of the one before: `empty` is migrated and nothing el
 the sample catalogue is change 1 and signed, in `peopled` there is the cast.
 """
 
-import importlib
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from portal.config import Settings
-from portal.core import clock
-from portal.core.db import Base, Sessions, make_engine, make_sessions
+from portal.core import clock, migrations
+from portal.core.db import Sessions, make_engine, make_sessions
 from tests.support import cast, databases
 from tests.support.clocks import BUILT_AT, ManualClock
 from tests.support.databases import Database, Server
@@ -46,13 +45,7 @@ def publish(sessions: Sessions, settings: Settings, catalog: dict[str, Any] | No
 
 
 def migrate(settings: Settings) -> None:
-    for path in sorted(TOP.glob("portal/*/models.py")):
-        importlib.import_module(f"portal.{path.parent.name}.models")
-    for name in ("core.seal", "core.outbox", "web.throttle"):
-        importlib.import_module(f"portal.{name}")
-    engine = make_engine(settings.database_url)
-    Base.metadata.create_all(engine)
-    engine.dispose()
+    migrations.upgrade(settings.database_url)
 
 
 class Worlds:

@@ -1,0 +1,474 @@
+"""The first schema.
+
+Why: nothing is released yet; until then this one step is written anew from the models.
+"""
+
+import secrets
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "5f3a9c1e7b20"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+# What SQL itself can keep of the log; copied, since a step must not change with the code.
+SQLITE_TRIGGERS = (
+    """
+    CREATE TRIGGER log_entries_never_change BEFORE UPDATE ON log_entries
+    BEGIN SELECT RAISE(ABORT, 'a log entry never changes'); END
+    """,
+    """
+    CREATE TRIGGER log_entries_keep_signed BEFORE DELETE ON log_entries
+    WHEN OLD.seq < (SELECT COALESCE(MAX(size), 0) FROM log_checkpoint)
+    BEGIN SELECT RAISE(ABORT, 'a signed log entry is never deleted'); END
+    """,
+    """
+    CREATE TRIGGER log_entries_in_order BEFORE INSERT ON log_entries
+    WHEN NEW.seq <> (SELECT COALESCE(MAX(seq), -1) + 1 FROM log_entries)
+      OR NEW.at < (SELECT COALESCE(MAX(at), 0) FROM log_entries)
+    BEGIN SELECT RAISE(ABORT, 'a log entry follows the last one'); END
+    """,
+)
+POSTGRESQL_TRIGGERS = (
+    """
+    CREATE FUNCTION log_entries_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      IF TG_OP = 'UPDATE' THEN
+        RAISE EXCEPTION 'a log entry never changes';
+      ELSIF TG_OP = 'DELETE' THEN
+        IF OLD.seq < (SELECT COALESCE(MAX(size), 0) FROM log_checkpoint) THEN
+          RAISE EXCEPTION 'a signed log entry is never deleted';
+        END IF;
+        RETURN OLD;
+      ELSIF NEW.seq <> (SELECT COALESCE(MAX(seq), -1) + 1 FROM log_entries)
+         OR NEW.at < (SELECT COALESCE(MAX(at), 0) FROM log_entries) THEN
+        RAISE EXCEPTION 'a log entry follows the last one';
+      END IF;
+      RETURN NEW;
+    END $$
+    """,
+    """
+    CREATE TRIGGER log_entries_guarded BEFORE INSERT OR UPDATE OR DELETE ON log_entries
+    FOR EACH ROW EXECUTE FUNCTION log_entries_guard()
+    """,
+)
+EMPTY_ROOT = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "events",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tag", sa.String(length=64), nullable=False),
+        sa.Column("actor_id", sa.String(length=40), nullable=True),
+        sa.Column("actor_name", sa.String(length=320), nullable=False),
+        sa.Column("via", sa.String(length=8), nullable=False),
+        sa.Column("ip", sa.String(length=45), nullable=True),
+        sa.Column("org_id", sa.String(length=40), nullable=True),
+        sa.Column("subject_id", sa.String(length=40), nullable=True),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
+    )
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.create_index("ix_events_org", ["org_id", "at"], unique=False)
+        batch_op.create_index("ix_events_subject", ["subject_id"], unique=False)
+
+    op.create_table(
+        "gateways",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged", sa.BigInteger(), nullable=True),
+        sa.Column("health", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("nacks", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_gateways")),
+    )
+    with op.batch_alter_table("gateways", schema=None) as batch_op:
+        batch_op.create_index(
+            "uq_gateways_name",
+            ["name"],
+            unique=True,
+            sqlite_where=sa.text("removed_at IS NULL"),
+            postgresql_where=sa.text("removed_at IS NULL"),
+        )
+
+    op.create_table(
+        "log_checkpoint",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("root", sa.String(length=64), nullable=False),
+        sa.Column("text", sa.Text(), nullable=True),
+        sa.Column("trouble", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_log_checkpoint")),
+    )
+    op.create_table(
+        "log_entries",
+        sa.Column(
+            "seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_log_entries")),
+    )
+    op.create_table(
+        "mails",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("event", sa.String(length=120), nullable=False),
+        sa.Column("person", sa.String(length=320), nullable=False),
+        sa.Column("channel", sa.String(length=16), nullable=False),
+        sa.Column("to", sa.String(length=320), nullable=False),
+        sa.Column("subject", sa.String(length=200), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mails")),
+        sa.UniqueConstraint(
+            "event", "person", "channel", name=op.f("uq_mails_event_person_channel")
+        ),
+    )
+    with op.batch_alter_table("mails", schema=None) as batch_op:
+        batch_op.create_index("ix_mails_due", ["sent_at", "next_try_at"], unique=False)
+
+    op.create_table(
+        "orgs",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("slug", sa.String(length=60), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("suspended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("suspended_reason", sa.String(length=500), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_orgs")),
+        sa.UniqueConstraint("slug", name=op.f("uq_orgs_slug")),
+    )
+    op.create_table(
+        "sync_commit",
+        sa.Column(
+            "revision",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("committed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("revision", name=op.f("pk_sync_commit")),
+    )
+    op.create_table(
+        "sync_head",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("epoch", sa.String(length=32), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("wire_version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sync_head")),
+    )
+    op.create_table(
+        "sync_record",
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "id", name=op.f("pk_sync_record")),
+    )
+    with op.batch_alter_table("sync_record", schema=None) as batch_op:
+        batch_op.create_index("ix_sync_record_revision", ["revision"], unique=False)
+
+    op.create_table(
+        "throttles",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("subject", sa.String(length=320), nullable=False),
+        sa.Column("window", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "subject", "window", name=op.f("pk_throttles")),
+    )
+    with op.batch_alter_table("throttles", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_throttles_ends_at"), ["ends_at"], unique=False)
+
+    op.create_table(
+        "users",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("email", sa.String(length=320), nullable=False),
+        sa.Column("password_hash", sa.String(length=200), nullable=True),
+        sa.Column("email_confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("is_admin", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+    )
+    with op.batch_alter_table("users", schema=None) as batch_op:
+        batch_op.create_index("uq_users_email", [sa.literal_column("lower(email)")], unique=True)
+
+    op.create_table(
+        "api_keys",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("name_folded", sa.String(length=160), nullable=False),
+        sa.Column("prefix", sa.String(length=40), nullable=False),
+        sa.Column("last_four", sa.String(length=4), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column(
+            "environment",
+            sa.Enum(
+                "live",
+                "test",
+                name="environment",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("lineage", sa.String(length=40), nullable=False),
+        sa.Column("models", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("networks", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("caps", sa.JSON(), nullable=False),
+        sa.Column("created_by", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("paused_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_by", sa.String(length=40), nullable=True),
+        sa.Column("revoked_reason", sa.String(length=500), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["created_by"], ["users.id"], name=op.f("fk_api_keys_created_by_users")
+        ),
+        sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_api_keys_org_id_orgs")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
+        sa.UniqueConstraint("digest", name=op.f("uq_api_keys_digest")),
+    )
+    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_api_keys_org_id"), ["org_id"], unique=False)
+        batch_op.create_index(
+            "uq_api_keys_org_id_name_folded",
+            ["org_id", "name_folded"],
+            unique=True,
+            sqlite_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
+            postgresql_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
+        )
+
+    op.create_table(
+        "gateway_tokens",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("gateway_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["gateway_id"], ["gateways.id"], name=op.f("fk_gateway_tokens_gateway_id_gateways")
+        ),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_gateway_tokens")),
+    )
+    with op.batch_alter_table("gateway_tokens", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_gateway_tokens_gateway_id"), ["gateway_id"], unique=False
+        )
+
+    op.create_table(
+        "mail_links",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column(
+            "purpose",
+            sa.Enum(
+                "confirm_email",
+                "set_password",
+                name="linkpurpose",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("browser", sa.String(length=64), nullable=True),
+        sa.Column("password_hash", sa.String(length=200), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_mail_links_user_id_users")
+        ),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_mail_links")),
+    )
+    with op.batch_alter_table("mail_links", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_mail_links_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "memberships",
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column(
+            "role",
+            sa.Enum(
+                "owner",
+                "manager",
+                "developer",
+                "viewer",
+                name="role",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_memberships_org_id_orgs")),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_memberships_user_id_users")
+        ),
+        sa.PrimaryKeyConstraint("org_id", "user_id", name=op.f("pk_memberships")),
+    )
+    with op.batch_alter_table("memberships", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_memberships_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "sync_ack",
+        sa.Column("gateway_id", sa.String(length=40), nullable=False),
+        sa.Column("revision", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["gateway_id"], ["gateways.id"], name=op.f("fk_sync_ack_gateway_id_gateways")
+        ),
+        sa.PrimaryKeyConstraint("gateway_id", "revision", name=op.f("pk_sync_ack")),
+    )
+    op.create_table(
+        "tier_assignments",
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("tier", sa.String(length=40), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("assigned_by", sa.String(length=40), nullable=True),
+        sa.Column("assigned_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["org_id"], ["orgs.id"], name=op.f("fk_tier_assignments_org_id_orgs")
+        ),
+        sa.PrimaryKeyConstraint("org_id", "number", name=op.f("pk_tier_assignments")),
+    )
+    op.create_table(
+        "user_sessions",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ip", sa.String(length=45), nullable=True),
+        sa.Column("user_agent", sa.String(length=200), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_user_sessions_user_id_users")
+        ),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_user_sessions")),
+    )
+    with op.batch_alter_table("user_sessions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_user_sessions_user_id"), ["user_id"], unique=False)
+
+    # The state that gateways copy starts empty, in an epoch of its own.
+    op.bulk_insert(
+        sa.table(
+            "sync_head",
+            sa.column("id", sa.Integer),
+            sa.column("epoch", sa.String),
+            sa.column("revision", sa.BigInteger),
+            sa.column("count", sa.BigInteger),
+            sa.column("digest", sa.String),
+            sa.column("wire_version", sa.Integer),
+        ),
+        [
+            {
+                "id": 1,
+                "epoch": secrets.token_hex(16),
+                "revision": 0,
+                "count": 0,
+                "digest": "0" * 64,
+                "wire_version": 1,
+            }
+        ],
+    )
+    op.bulk_insert(
+        sa.table(
+            "log_checkpoint",
+            sa.column("id", sa.Integer),
+            sa.column("size", sa.BigInteger),
+            sa.column("root", sa.String),
+        ),
+        [{"id": 1, "size": 0, "root": EMPTY_ROOT}],
+    )
+    on_postgresql = op.get_bind().dialect.name == "postgresql"
+    for statement in POSTGRESQL_TRIGGERS if on_postgresql else SQLITE_TRIGGERS:
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("user_sessions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_user_sessions_user_id"))
+
+    op.drop_table("user_sessions")
+    op.drop_table("tier_assignments")
+    op.drop_table("sync_ack")
+    with op.batch_alter_table("memberships", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_memberships_user_id"))
+
+    op.drop_table("memberships")
+    with op.batch_alter_table("mail_links", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_mail_links_user_id"))
+
+    op.drop_table("mail_links")
+    with op.batch_alter_table("gateway_tokens", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_gateway_tokens_gateway_id"))
+
+    op.drop_table("gateway_tokens")
+    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_api_keys_org_id_name_folded",
+            sqlite_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
+            postgresql_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
+        )
+        batch_op.drop_index(batch_op.f("ix_api_keys_org_id"))
+
+    op.drop_table("api_keys")
+    with op.batch_alter_table("users", schema=None) as batch_op:
+        batch_op.drop_index("uq_users_email")
+
+    op.drop_table("users")
+    with op.batch_alter_table("throttles", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_throttles_ends_at"))
+
+    op.drop_table("throttles")
+    with op.batch_alter_table("sync_record", schema=None) as batch_op:
+        batch_op.drop_index("ix_sync_record_revision")
+
+    op.drop_table("sync_record")
+    op.drop_table("sync_head")
+    op.drop_table("sync_commit")
+    op.drop_table("orgs")
+    with op.batch_alter_table("mails", schema=None) as batch_op:
+        batch_op.drop_index("ix_mails_due")
+
+    op.drop_table("mails")
+    op.drop_table("log_entries")
+    op.drop_table("log_checkpoint")
+    with op.batch_alter_table("gateways", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_gateways_name",
+            sqlite_where=sa.text("removed_at IS NULL"),
+            postgresql_where=sa.text("removed_at IS NULL"),
+        )
+
+    op.drop_table("gateways")
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.drop_index("ix_events_subject")
+        batch_op.drop_index("ix_events_org")
+
+    op.drop_table("events")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION log_entries_guard()")
