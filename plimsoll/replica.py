@@ -1,0 +1,291 @@
+"""What a gateway knows: the stored records, read when asked for, and the verified log.
+
+The follower changes it, enforcers ask it. A key is looked up in the store by the SHA-256 of its
+secret and kept in memory until a commit touches it, so a gateway starts in milliseconds with a
+million keys, and what a commit changed is seen by the next request.
+"""
+
+import ipaddress
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+from plimsoll.clock import Clock, PortalTime, SystemClock
+from plimsoll.contract.fold import Policy
+from plimsoll.contract.records import (
+    DIGEST_MODULUS,
+    CheckpointRecord,
+    KeyRecord,
+    OrgRecord,
+    Put,
+    record_hash,
+)
+from plimsoll.errors import DigestMismatch, LogProblem
+from plimsoll.logbook import Logbook
+from plimsoll.reading import Nack, is_revoked, row_of
+from plimsoll.snapshot import Snapshot
+from plimsoll.store import Head, LogStep, Row, Store
+from plimsoll.wire import Commit
+
+_CACHED_MAX = 100_000
+_NACKS_MAX = 100
+
+_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Key(NamedTuple):
+    """A key as it stands; `record` is None when its text cannot be read, which counts as revoked.
+
+    `plans` belongs to the enforcer: limits that hold for this key alone.
+    """
+
+    id: str
+    record: KeyRecord | None
+    is_revoked: bool
+    networks: tuple[_Network, ...] | None
+    models: frozenset[str] | None
+    plans: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Org:
+    """An organisation as it stands; `plans` belongs to the enforcer."""
+
+    id: str
+    record: OrgRecord
+    fallback: str | None
+    plans: dict[str, Any] = field(default_factory=dict)
+
+
+class Replica:
+    """The state over an open store. One per process; threads may share it."""
+
+    def __init__(
+        self, store: Store, *, clock: Clock | None = None, fingerprint: str | None = None
+    ) -> None:
+        """Take up what the store holds; `fingerprint` pins the log's key (SHA-256 in hex)."""
+        self.store = store
+        self.clock = clock or SystemClock()
+        self.time = PortalTime(self.clock)
+        self.log_problem: LogProblem | None = None
+        # Mutable beside the frozen views: keys by secret, organisations by id.
+        self._keys: dict[bytes, Key] = {}
+        self._orgs: dict[str, Org] = {}
+        self._lock = threading.Lock()
+        self._generation = 0
+        self._nacks: list[Nack] = []
+        self.logbook = Logbook(
+            store.log_leaves(),
+            origin=store.meta.get("log_origin"),
+            public_key=store.meta.get("log_key"),
+            fingerprint=fingerprint,
+        )
+
+    # ---- asking ----
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a state to decide from."""
+        return self.store.head is not None
+
+    def policy(self) -> Policy:
+        """The published limits in force now."""
+        return self.logbook.policy(self.time.now())
+
+    def key(self, secret: bytes) -> Key | None:
+        """The key with this SHA-256 of its secret (32 bytes)."""
+        known = self._keys.get(secret)
+        if known is not None:
+            return known
+        generation = self._generation
+        found = self.store.find_key(secret)
+        if found is None:
+            return None
+        key = _key_of(*found)
+        self._remember(secret, key, generation=generation)
+        return key
+
+    def org(self, org_id: str) -> Org | None:
+        """The organisation, with its last readable record; None if there never was one."""
+        known = self._orgs.get(org_id)
+        if known is not None:
+            return known
+        generation = self._generation
+        row = self.store.find("org", org_id)
+        record = None if row is None else _org_record(row)
+        if row is None or record is None:
+            return None
+        org = Org(org_id, record, row.fallback)
+        self._remember(org_id, org, generation=generation)
+        return org
+
+    def take_nacks(self) -> list[Nack]:
+        """What could not be read since the last call; each is handed out once."""
+        with self._lock:
+            nacks, self._nacks = self._nacks, []
+        return nacks
+
+    # ---- changing ----
+
+    def commit(self, puts: Sequence[Put], commit: Commit, epoch: str) -> None:
+        """Verify a batch, make it durable with its cursor, and let it be seen.
+
+        Raises:
+            DigestMismatch: the batch does not add up; nothing has changed.
+        """
+        latest = _latest(puts, commit)
+        olds = {identity: self.store.find(*identity) for identity in latest}
+        head = _added_up(self.store.head, latest, olds, epoch=epoch, commit=commit)
+        nacks: list[Nack] = []
+        rows = [
+            row_of(put, olds[identity], known_tiers=self.logbook.known_tiers, nacks=nacks)
+            for identity, put in latest.items()
+        ]
+        step = self._log_step(latest, nacks)
+        revoked = [put.id for put in latest.values() if is_revoked(put)]
+        self.store.apply(rows, head, log=step, revoked=revoked, at=int(self.time.now()))
+        self._accept(step)
+        self._forget([*rows, *(row for row in olds.values() if row is not None)])
+        self.nack(nacks)
+
+    def revoke_at_once(self, puts: Iterable[Put]) -> None:
+        """Take the revocations, and only those, from records that did not add up."""
+        self.revoke([put.id for put in puts if is_revoked(put)])
+
+    def revoke(self, key_ids: Sequence[str]) -> None:
+        """Count keys as revoked from now on, for 90 days, whatever records say."""
+        if key_ids:
+            self.store.overlay(key_ids, int(self.time.now()))
+            self._forget_all()
+
+    def snapshot(self, epoch: str) -> Snapshot:
+        """Begin to load a whole state beside the present one; `swap` then puts it in place."""
+        return Snapshot(self.store, epoch, known_tiers=self.logbook.known_tiers)
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Verify a loaded snapshot and put it in place of the present state.
+
+        Raises:
+            DigestMismatch: it does not add up; the present state stays.
+        """
+        head = snapshot.verify()
+        step = self._log_step(snapshot.log_records, snapshot.nacks)
+        snapshot.swap(head, log=step, at=int(self.time.now()))
+        self._accept(step)
+        self._forget_all()
+        self.nack(snapshot.nacks)
+
+    def nack(self, nacks: Iterable[Nack]) -> None:
+        """Queue what the portal should hear that we could not use."""
+        with self._lock:
+            self._nacks = [*self._nacks, *nacks][:_NACKS_MAX]
+
+    # ---- inside ----
+
+    def _log_step(self, latest: "_Latest", nacks: list[Nack]) -> LogStep | None:
+        received = latest.get(("checkpoint", "log"))
+        if received is None:
+            return None
+
+        def leaf_at(seq: int) -> bytes | None:
+            put = latest.get(("entry", str(seq))) or self.store.find("entry", str(seq))
+            return None if put is None else put.data
+
+        try:
+            step = self.logbook.examine(leaf_at, CheckpointRecord.parse(received.data).text)
+        except (LogProblem, ValueError, TypeError) as error:
+            problem = (
+                error if isinstance(error, LogProblem) else LogProblem("unreadable", str(error))
+            )
+            self.log_problem = problem
+            nacks.append(Nack("checkpoint", "log", problem.code, problem.text))
+            return None
+        self.log_problem = None
+        return step
+
+    def _accept(self, step: LogStep | None) -> None:
+        if step is not None:
+            self.logbook.accept(step)
+
+    def _remember(self, name: bytes | str, value: Key | Org, *, generation: int) -> None:
+        with self._lock:
+            # A commit that came between the look-up and now may have changed what was read.
+            if generation != self._generation:
+                return
+            cache: dict[Any, Any] = self._keys if isinstance(value, Key) else self._orgs
+            if len(cache) >= _CACHED_MAX:
+                cache.clear()
+            cache[name] = value
+
+    def _forget(self, rows: Iterable[Row]) -> None:
+        with self._lock:
+            self._generation += 1
+            for row in rows:
+                if row.secret is not None:
+                    self._keys.pop(row.secret, None)
+                if row.kind == "org":
+                    self._orgs.pop(row.id, None)
+
+    def _forget_all(self) -> None:
+        with self._lock:
+            self._generation += 1
+            self._keys.clear()
+            self._orgs.clear()
+
+
+_Latest: TypeAlias = dict[tuple[str, str], Put]
+
+
+def _latest(puts: Sequence[Put], commit: Commit) -> _Latest:
+    latest: _Latest = {}
+    for put in puts:
+        if put.rev > commit.rev:
+            raise DigestMismatch(f"{put.kind} {put.id} is newer than its commit")
+        known = latest.get((put.kind, put.id))
+        if known is None or known.rev < put.rev:
+            latest[put.kind, put.id] = put
+    return latest
+
+
+def _added_up(
+    head: Head | None,
+    latest: _Latest,
+    olds: dict[tuple[str, str], Row | None],
+    *,
+    epoch: str,
+    commit: Commit,
+) -> Head:
+    digest, records = (head.digest, head.records) if head else (0, 0)
+    for identity, put in latest.items():
+        old = olds[identity]
+        if old is None:
+            records += 1
+        else:
+            digest -= int.from_bytes(record_hash(old.kind, old.id, old.data))
+        digest += int.from_bytes(record_hash(put.kind, put.id, put.data))
+    digest %= DIGEST_MODULUS
+    if (digest, records) != (commit.digest, commit.records):
+        raise DigestMismatch(f"{len(latest)} records do not lead to revision {commit.rev}")
+    return Head(epoch, commit.rev, records, digest)
+
+
+def _key_of(row: Row, seen_revoked: bool) -> Key:  # noqa: FBT001 - the two halves of one answer
+    try:
+        record = KeyRecord.parse(row.data)
+        networks = None if record.networks is None else tuple(map(_network, record.networks))
+    except (ValueError, TypeError):
+        return Key(row.id, None, is_revoked=True, networks=None, models=None, plans={})
+    revoked = seen_revoked or record.state == "revoked"
+    models = None if record.models is None else frozenset(record.models)
+    return Key(row.id, record, is_revoked=revoked, networks=networks, models=models, plans={})
+
+
+def _org_record(row: Row) -> OrgRecord | None:
+    try:
+        return OrgRecord.parse(row.data if row.good is None else row.good)
+    except (ValueError, TypeError):
+        return None
+
+
+_network: Callable[[str], _Network] = ipaddress.ip_network

@@ -1,0 +1,90 @@
+"""Tells the portal where this gateway stands (SYNC.md section 2, report).
+
+A thread of its own with one slot: the newest position is sent, older unsent ones are not, since
+one acknowledgement stands for all before it.
+"""
+
+import logging
+import threading
+from typing import Any
+
+import orjson
+
+import plimsoll
+from plimsoll.reading import Nack
+from plimsoll.replica import Replica
+from plimsoll.transport import LinkLost, Portal
+
+logger = logging.getLogger(__name__)
+
+_ACCEPTED = range(200, 300)
+
+
+class Reporter:
+    """Sends reports when asked to; what fails is sent again with the next one."""
+
+    def __init__(self, replica: Replica, portal: Portal) -> None:
+        self.thread = threading.Thread(target=self._run, name="plimsoll-reporter", daemon=True)
+        self._replica = replica
+        self._portal = portal
+        self._wake = threading.Condition()
+        self._is_due = False
+        self._is_closed = False
+        self._lag_ms = 0
+        self._unsent: list[Nack] = []
+
+    def start(self) -> None:
+        """Begin to send."""
+        self.thread.start()
+
+    def send(self, lag_seconds: float | None = None) -> None:
+        """Ask for a report of the position as it is now."""
+        with self._wake:
+            if lag_seconds is not None:
+                self._lag_ms = round(lag_seconds * 1000)
+            self._is_due = True
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Let the thread end after what it is at."""
+        with self._wake:
+            self._is_closed = True
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._is_due or self._is_closed)
+                if self._is_closed:
+                    return
+                self._is_due = False
+            self._send_once()
+
+    def _send_once(self) -> None:
+        head = self._replica.store.head
+        if head is None:
+            return
+        self._unsent += self._replica.take_nacks()
+        nacks = [nack._asdict() for nack in self._unsent]
+        body = {"cursor": head.cursor, "nacks": nacks, "health": self._health(head.records)}
+        try:
+            status = self._portal.report(orjson.dumps(body))
+        except LinkLost as error:
+            logger.debug("a report was not sent: %s", error)
+            return
+        if status in _ACCEPTED:
+            self._unsent.clear()
+        else:
+            logger.warning("the portal answered a report with %d", status)
+
+    def _health(self, records: int) -> dict[str, Any]:
+        return {
+            "version": plimsoll.__version__,
+            "boot": self._replica.store.boot,
+            "records": records,
+            "lag_ms": self._lag_ms,
+            "store_bytes": self._replica.store.size_bytes(),
+            "spool": 0,
+            "counters": "local",
+            "log_size": self._replica.logbook.size,
+        }

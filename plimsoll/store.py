@@ -1,0 +1,358 @@
+"""A gateway's durable copy of the state: SQLite in a folder of its own (SYNC.md section 3).
+
+Records are kept as the text that was received. Records, cursor and verified log change in one
+transaction, so that a kill at any instant leaves a state that the portal once had. A snapshot is
+loaded into a new file beside the old one; opening takes the newest complete file, which makes
+the renaming of a finished file the instant of the swap.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from plimsoll.contract.records import Cursor
+from plimsoll.errors import StoreFromTheFuture, StoreInUse
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+REVOKED_KEPT_SECONDS = 90 * 86_400
+
+_PATTERN = "state-*.db"
+_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE record (
+    kind TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, data BLOB NOT NULL,
+    secret BLOB, good BLOB, fallback TEXT
+);
+CREATE TABLE log (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL);
+CREATE TABLE revoked (id TEXT PRIMARY KEY, seen_at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE counter (name TEXT PRIMARY KEY, used INTEGER NOT NULL, at INTEGER NOT NULL)
+    WITHOUT ROWID;
+"""
+# Built after a snapshot's rows: sorting once is several times as fast as keeping order.
+_INDEXES = """
+CREATE UNIQUE INDEX record_id ON record (kind, id);
+CREATE INDEX record_secret ON record (secret) WHERE secret IS NOT NULL;
+"""
+_COMPLETE = f"PRAGMA user_version = {FORMAT};"
+_COLUMNS = "kind, id, revision, data, secret, good, fallback"
+
+
+class Head(NamedTuple):
+    """Where the copy stands: epoch, revision, number of records, digest as a number."""
+
+    epoch: str
+    revision: int
+    records: int
+    digest: int
+
+    @property
+    def cursor(self) -> str:
+        """The cursor to ask the portal from and to acknowledge with."""
+        return str(Cursor.at(self.epoch, self.revision, self.digest))
+
+
+class Row(NamedTuple):
+    """A stored record. `data` is the text as received.
+
+    `secret`: for keys, the SHA-256 they are found by (32 bytes). `good`: the last readable text,
+    where `data` cannot be read. `fallback`: for organisations, the tier before a move.
+    """
+
+    kind: str
+    id: str
+    revision: int
+    data: bytes
+    secret: bytes | None = None
+    good: bytes | None = None
+    fallback: str | None = None
+
+
+class LogStep(NamedTuple):
+    """A verified extension of the log: new leaves and the checkpoint (text) they lead to."""
+
+    start: int
+    leaves: tuple[bytes, ...]
+    origin: str
+    public_key: bytes
+    checkpoint: str
+
+
+class Store:
+    """The state folder, open. Safe to use from several threads; closed by `close()`."""
+
+    def __init__(self, directory: str | Path) -> None:
+        """Open or create the folder; takes milliseconds, whatever the number of records.
+
+        Raises:
+            StoreInUse: another process has it open.
+            StoreFromTheFuture: a newer version wrote it.
+        """
+        self.directory = Path(directory)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder_lock = _lock_folder(self.directory)
+        self._write_lock = threading.RLock()
+        self._read_lock = threading.Lock()
+        self._path = self._newest_file()
+        self._open_file()
+        self._begin_boot()
+
+    # ---- what it holds ----
+
+    @property
+    def head(self) -> Head | None:
+        """The position of the copy, None before the first snapshot."""
+        return self._head
+
+    @property
+    def boot(self) -> int:
+        """How often this store was opened, from 1 (EXACT.md 29)."""
+        return int(self.meta["boot"])
+
+    def find_key(self, secret: bytes) -> tuple[Row, bool] | None:
+        """The key record found by the SHA-256 of its secret, and whether it was seen revoked."""
+        with self._read_lock:
+            found = self._read.execute(
+                f"SELECT {_COLUMNS}, EXISTS (SELECT 1 FROM revoked WHERE revoked.id = record.id)"  # noqa: S608 - constants
+                " FROM record WHERE secret = ?",
+                (secret,),
+            ).fetchone()
+        return None if found is None else (Row(*found[:-1]), bool(found[-1]))
+
+    def find(self, kind: str, record_id: str) -> Row | None:
+        """One record by its identity."""
+        with self._read_lock:
+            found = self._read.execute(
+                f"SELECT {_COLUMNS} FROM record WHERE kind = ? AND id = ?",  # noqa: S608 - constants
+                (kind, record_id),
+            ).fetchone()
+        return None if found is None else Row(*found)
+
+    def log_leaves(self) -> list[bytes]:
+        """The verified log, entry by entry, as the bytes of its leaves."""
+        with self._read_lock:
+            rows = self._read.execute("SELECT leaf FROM log ORDER BY seq").fetchall()
+        return [leaf for (leaf,) in rows]
+
+    def counters(self) -> list[tuple[str, int, int]]:
+        """The counters as last saved: name, used, at."""
+        with self._read_lock:
+            return self._read.execute("SELECT name, used, at FROM counter").fetchall()
+
+    def size_bytes(self) -> int:
+        """Size of the store on disk."""
+        files = self.directory.glob("state-*")
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    # ---- what changes it ----
+
+    def apply(
+        self,
+        rows: Iterable[Row],
+        head: Head,
+        *,
+        log: LogStep | None,
+        revoked: Sequence[str],
+        at: int,
+    ) -> None:
+        """Write a verified batch, the cursor and what follows from it, in one transaction.
+
+        `revoked` are the ids of keys that the batch shows revoked, `at` the Unix second of that.
+        """
+        with self.transaction() as connection:
+            connection.executemany(
+                f"INSERT INTO record ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
+                " ON CONFLICT (kind, id) DO UPDATE SET revision = excluded.revision,"
+                " data = excluded.data, secret = excluded.secret, good = excluded.good,"
+                " fallback = excluded.fallback",
+                rows,
+            )
+            write_head(connection, head)
+            write_log(connection, log)
+            write_revoked(connection, revoked, at)
+        self._reload_meta()
+
+    def overlay(self, revoked: Sequence[str], at: int) -> None:
+        """Remember keys as revoked although their batch could not be accepted."""
+        with self.transaction() as connection:
+            write_revoked(connection, revoked, at)
+
+    def save(self, counters: Iterable[tuple[str, int, int]], gone: Iterable[str] = ()) -> None:
+        """Write counters (name, used, at) and drop those that are back at zero."""
+        with self.transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?, ?)", counters)
+            connection.executemany("DELETE FROM counter WHERE name = ?", ((name,) for name in gone))
+
+    def set_meta(self, **values: str | int | bytes) -> None:
+        """Keep small facts beside the state."""
+        with self.transaction() as connection:
+            write_meta(connection, values)
+        self._reload_meta()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One local transaction; rolled back by any exception."""
+        with self._write_lock:
+            self._write.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._write
+            except BaseException:
+                self._write.execute("ROLLBACK")
+                raise
+            self._write.execute("COMMIT")
+
+    # ---- a new file ----
+
+    def next_path(self) -> Path:
+        """Where a snapshot is loaded to before it takes this file's place."""
+        number = int(self._path.stem.removeprefix("state-")) + 1
+        return self.directory / f"state-{number:06d}.db"
+
+    @contextlib.contextmanager
+    def swapping(self) -> Iterator[Path]:
+        """Hold all writers, yield the current file, and open the newest one afterwards."""
+        with self._write_lock:
+            yield self._path
+            with self._read_lock:
+                old, self._path = self._path, self._newest_file()
+                if self._path != old:
+                    self._close_file()
+                    self._open_file()
+            _remove_others(self.directory, self._path)
+
+    def close(self) -> None:
+        """Close the files and give the folder free. A second call does nothing."""
+        with self._write_lock, self._read_lock:
+            self._close_file()
+            if not self._folder_lock.closed:
+                self._folder_lock.close()
+
+    # ---- inside ----
+
+    def _newest_file(self) -> Path:
+        files = sorted(self.directory.glob(_PATTERN))
+        return files[-1] if files else self.directory / "state-000001.db"
+
+    def _open_file(self) -> None:
+        try:
+            self._connect()
+        except sqlite3.DatabaseError as error:
+            # Nothing here can be trusted any more; the portal has it all but the counters.
+            logger.error("%s cannot be read (%s); starting from nothing", self._path, error)  # noqa: TRY400 - the text says it
+            set_aside(self._path)
+            self._connect()
+
+    def _connect(self) -> None:
+        _remove_others(self.directory, self._path)
+        self._write = connect(self._path)
+        if not _is_ready(self._write):
+            self._write.executescript(f"BEGIN; {_TABLES} {_INDEXES} {_COMPLETE} COMMIT;")
+        self._read = connect(self._path)
+        self._reload_meta()
+
+    def _begin_boot(self) -> None:
+        now = self.meta.get("boot", 0)
+        self.set_meta(boot=int(now) + 1)
+
+    def _reload_meta(self) -> None:
+        with self._write_lock:
+            rows = self._write.execute("SELECT name, value FROM meta").fetchall()
+        self.meta: dict[str, Any] = dict(rows)
+        self._head = _head_of(self.meta)
+
+    def _close_file(self) -> None:
+        # The last connection to close folds the write-ahead log into the file.
+        self._read.close()
+        self._write.close()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that commits when told to, in the gateway's durability (EXACT.md 39)."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 10000"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    """The tables of a new file, without indexes."""
+    connection.executescript(_TABLES)
+
+
+def create_indexes(connection: sqlite3.Connection) -> None:
+    """The indexes; a file without them is not complete."""
+    connection.executescript(_INDEXES + _COMPLETE)
+
+
+def write_meta(connection: sqlite3.Connection, values: dict[str, Any]) -> None:
+    """Set small facts."""
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+
+def write_head(connection: sqlite3.Connection, head: Head) -> None:
+    """Set the position."""
+    fields = {**head._asdict(), "digest": f"{head.digest:064x}"}
+    write_meta(connection, fields)
+
+
+def write_log(connection: sqlite3.Connection, step: LogStep | None) -> None:
+    """Extend the verified log and pin its key."""
+    if step is None:
+        return
+    leaves = enumerate(step.leaves, step.start)
+    connection.executemany("INSERT INTO log VALUES (?, ?)", leaves)
+    pinned = {"log_origin": step.origin, "log_key": step.public_key, "log_text": step.checkpoint}
+    write_meta(connection, pinned)
+
+
+def write_revoked(connection: sqlite3.Connection, ids: Iterable[str], at: int) -> None:
+    """Remember keys as revoked for 90 days from when that was first seen."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO revoked VALUES (?, ?)", ((key_id, at) for key_id in ids)
+    )
+    connection.execute("DELETE FROM revoked WHERE seen_at < ?", (at - REVOKED_KEPT_SECONDS,))
+
+
+def set_aside(path: Path) -> None:
+    """Move an unreadable file out of the way, with its write-ahead log."""
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{path}{suffix}.unreadable")
+
+
+def _is_ready(connection: sqlite3.Connection) -> bool:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > FORMAT:
+        raise StoreFromTheFuture(f"the store has format {version}; this version knows {FORMAT}")
+    return bool(version)
+
+
+def _head_of(meta: dict[str, Any]) -> Head | None:
+    if "epoch" not in meta:
+        return None
+    return Head(meta["epoch"], meta["revision"], meta["records"], int(meta["digest"], 16))
+
+
+def _remove_others(directory: Path, keep: Path) -> None:
+    # Older files lost to a swap, and what a killed load left behind.
+    for file in directory.glob("state-*"):
+        if not file.name.startswith(keep.name) and not file.name.endswith(".unreadable"):
+            file.unlink(missing_ok=True)
+
+
+def _lock_folder(directory: Path) -> Any:
+    handle = (directory / "lock").open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise StoreInUse(f"another process has {os.fspath(directory)} open") from error
+    return handle

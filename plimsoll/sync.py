@@ -1,0 +1,339 @@
+"""The follower: keeps a replica level with the portal, for ever (SYNC.md section 3).
+
+One thread reads the open stream, one sends reports on a connection that is kept alive, so that an
+acknowledgement never waits for a revocation and no revocation for an acknowledgement. Neither
+ever gives up: what a gateway has verified it goes on deciding from.
+"""
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from plimsoll.contract.records import Put
+from plimsoll.errors import DigestMismatch, ProtocolError
+from plimsoll.reading import Nack
+from plimsoll.replica import Replica
+from plimsoll.report import Reporter
+from plimsoll.snapshot import Snapshot
+from plimsoll.transport import LinkLost, Portal, Refused, SnapshotRequired, Unavailable
+from plimsoll.wire import Bye, Commit, Heartbeat, Hello, LineSplitter, parse_line
+
+if TYPE_CHECKING:
+    import httpx2
+
+logger = logging.getLogger(__name__)
+
+BACKOFF_FIRST_SECONDS = 1.0
+BACKOFF_MAX_SECONDS = 30.0
+REFUSED_SECONDS = 60.0
+SILENT_HEARTBEATS = 2.5
+MISMATCHES_MAX = 2
+CLOSE_SECONDS = 2.0
+
+_DIVERGED_RETRY_SECONDS = 30.0
+
+Jitter = Callable[[float, float], float]
+_even: Jitter = secrets.SystemRandom().uniform
+
+
+class Link(StrEnum):
+    """How a gateway stands with its portal."""
+
+    STARTING = "starting"
+    FOLLOWING = "following"
+    RECONNECTING = "reconnecting"
+    # The token was not accepted: somebody has to act.
+    REFUSED = "refused"
+    # The portal's own figures do not add up: somebody has to look.
+    DIVERGED = "diverged"
+    CLOSED = "closed"
+
+
+class Standing(NamedTuple):
+    """The link with the reason in words, and the seconds since the portal was last heard."""
+
+    link: Link
+    reason: str
+    silent_seconds: float | None
+
+
+class _StartAgain(Exception):  # noqa: N818 - no error: the stream ends and another begins
+    """End this stream and begin another after so many seconds."""
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
+class Follower:
+    """Follows one portal into one replica: `start()`, then `close()`."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        portal_url: str,
+        token: str | Callable[[], str],
+        *,
+        transport: "httpx2.BaseTransport | None" = None,
+        jitter: Jitter = _even,
+    ) -> None:
+        """Nothing is sent before `start`. `token` may be a function, asked at each connection."""
+        self.replica = replica
+        self._portal = Portal(portal_url, token, transport=transport)
+        self._reporter = Reporter(replica, self._portal)
+        self._jitter = jitter
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="plimsoll-follower", daemon=True)
+        self._link, self._reason = Link.STARTING, ""
+        self._heard_at: float | None = None
+        self._failures = 0
+        self._mismatches = 0
+        self._wants_snapshot = False
+        self._snapshot_after = 0.0
+
+    # ---- from outside ----
+
+    def start(self) -> None:
+        """Begin to follow in threads of our own."""
+        self._reporter.start()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop within 2 seconds, wherever the threads are."""
+        self._stop.set()
+        self._reporter.close()
+        self._portal.abort()
+        for thread in (self._thread, self._reporter.thread):
+            if thread.ident is not None:
+                thread.join(CLOSE_SECONDS)
+        self._portal.close()
+        self._link = Link.CLOSED
+
+    def standing(self) -> Standing:
+        """How we stand with the portal now."""
+        heard, now = self._heard_at, self.replica.clock.monotonic()
+        return Standing(self._link, self._reason, None if heard is None else now - heard)
+
+    # ---- one connection after the other ----
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._stop.wait(self.follow_once())
+
+    def follow_once(self) -> float:
+        """One connection, until it ends; answers how many seconds to wait before the next."""
+        try:
+            seconds = self._connect()
+        except _StartAgain as again:
+            seconds = again.seconds
+            self._stand(Link.RECONNECTING, str(again))
+        except Refused as refused:
+            seconds = self._refused(refused)
+        except Unavailable as busy:
+            seconds = max(busy.retry_seconds, self._backoff())
+            self._stand(Link.RECONNECTING, str(busy))
+        except LinkLost as lost:
+            seconds = self._backoff()
+            self._stand(Link.RECONNECTING, str(lost))
+        except ProtocolError as error:
+            # A garbled stream counts like a batch that does not add up.
+            seconds = self._mismatched(str(error))
+        return seconds
+
+    def _connect(self) -> float:
+        head = self.replica.store.head
+        if head is None or self._wants_snapshot:
+            self._load_snapshot()
+            return 0.0
+        try:
+            with self._portal.state(head.cursor, self._silence_seconds()) as chunks:
+                self._follow(chunks)
+        except SnapshotRequired as required:
+            logger.warning("the portal has another history (%s); loading a snapshot", required)
+            self._wants_snapshot = True
+            return 0.0
+        return self._jitter(0.0, BACKOFF_FIRST_SECONDS)
+
+    # ---- the open stream ----
+
+    def _follow(self, chunks: Iterator[bytes]) -> None:
+        lines = (line for batch in _batches(chunks) for line in batch)
+        self._greet(_hello(next(lines, None)))
+        puts: list[Put] = []
+        try:
+            for line in lines:
+                message = parse_line(line)
+                self._heard_at = self.replica.clock.monotonic()
+                if isinstance(message, Put):
+                    puts.append(message)
+                elif isinstance(message, Commit):
+                    self._commit(puts, message)
+                    puts = []
+                elif isinstance(message, Heartbeat):
+                    self._beat(message)
+                elif isinstance(message, Bye):
+                    self._part(message)
+        except ProtocolError:
+            # Whatever else is lost, a revocation that could be read is not.
+            self.replica.revoke_at_once(puts)
+            raise
+
+    def _greet(self, hello: Hello) -> None:
+        self._heard_at = self.replica.clock.monotonic()
+        head = self.replica.store.head
+        if head is None or (hello.epoch, hello.since) != (head.epoch, head.revision):
+            self._wants_snapshot = True
+            raise ProtocolError("hello speaks of another position than ours")
+        self.replica.time.hear(hello.now)
+        if hello.heartbeat != self._heartbeat:
+            # How long silence may last is fixed when a request is sent.
+            self.replica.store.set_meta(heartbeat=str(hello.heartbeat))
+            raise _StartAgain(0.0, "the portal's heartbeat changed")
+        if self._link is not Link.DIVERGED:
+            self._stand(Link.FOLLOWING)
+        self._report()
+
+    def _commit(self, batch: list[Put], commit: Commit) -> None:
+        head = self.replica.store.head
+        if head is None:
+            raise ProtocolError("a commit before there is a state")
+        began = self.replica.clock.monotonic()
+        self.replica.time.hear(commit.now)
+        try:
+            self.replica.commit(batch, commit, head.epoch)
+        except DigestMismatch:
+            if self._link is not Link.DIVERGED:
+                raise
+            self.replica.revoke_at_once(batch)
+            return
+        self._level()
+        self._stand(Link.FOLLOWING)
+        self._report(lag_seconds=self.replica.clock.monotonic() - began)
+
+    def _beat(self, heartbeat: Heartbeat) -> None:
+        self.replica.time.hear(heartbeat.now)
+        self._report()
+        if self._link is Link.DIVERGED:
+            if self.replica.clock.monotonic() >= self._snapshot_after:
+                self._wants_snapshot = True
+                raise _StartAgain(0.0, "trying a snapshot again")
+            return
+        head = self.replica.store.head
+        if head is None or (heartbeat.rev, heartbeat.digest) != (head.revision, head.digest):
+            # A heartbeat never moves our cursor: what it knows and we do not was lost on the way.
+            raise _StartAgain(self._backoff(), "the portal is ahead of its stream")
+        self._failures = 0
+
+    def _part(self, bye: Bye) -> None:
+        low, high = bye.retry_ms
+        raise _StartAgain(self._jitter(low / 1000, high / 1000), f"bye: {bye.reason}")
+
+    # ---- a whole state ----
+
+    def _load_snapshot(self) -> None:
+        with self._portal.state(None, self._silence_seconds()) as chunks:
+            batches = _batches(chunks)
+            first = next(batches, [])
+            hello = _hello(first.pop(0) if first else None)
+            self.replica.time.hear(hello.now)
+            snapshot = self.replica.snapshot(hello.epoch)
+            try:
+                snapshot.add(first)
+                self._fill(snapshot, batches, head=hello.head)
+                self.replica.swap(snapshot)
+            except DigestMismatch as error:
+                self.replica.revoke(snapshot.revoked)
+                self._diverge(str(error))
+            finally:
+                snapshot.abandon()
+        self._wants_snapshot = False
+        self._level()
+        self._stand(Link.FOLLOWING)
+        self._report()
+
+    def _fill(self, snapshot: Snapshot, batches: Iterator[list[bytes]], *, head: int) -> None:
+        while snapshot.commit is None or snapshot.commit.rev < head:
+            lines = next(batches, None)
+            if lines is None:
+                raise LinkLost("the snapshot ended early")
+            if self._stop.is_set():
+                raise _StartAgain(0.0, "closing")
+            self._heard_at = self.replica.clock.monotonic()
+            snapshot.add(lines)
+
+    # ---- standing ----
+
+    @property
+    def _heartbeat(self) -> float:
+        return float(self.replica.store.meta.get("heartbeat", 5.0))
+
+    def _silence_seconds(self) -> float:
+        return SILENT_HEARTBEATS * self._heartbeat
+
+    def _report(self, lag_seconds: float | None = None) -> None:
+        self._reporter.send(lag_seconds)
+
+    def _level(self) -> None:
+        self._failures = self._mismatches = 0
+
+    def _stand(self, link: Link, reason: str = "") -> None:
+        self._reason = reason
+        # Diverged lasts until a batch or a snapshot adds up, whatever happens to the connection.
+        if self._link is Link.DIVERGED and link is Link.RECONNECTING:
+            return
+        if link is not self._link:
+            logger.info("%s %s", link.value, reason)
+        self._link = link
+
+    def _backoff(self) -> float:
+        ceiling = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2.0**self._failures)
+        self._failures = min(self._failures + 1, 10)
+        return self._jitter(0.0, ceiling)
+
+    def _refused(self, refused: Refused) -> float:
+        self._stand(Link.REFUSED, str(refused))
+        logger.error(
+            "the portal refuses this gateway's token (%s); serving from the store, which gets old;"
+            " trying again every %d s",
+            refused,
+            REFUSED_SECONDS,
+        )
+        return REFUSED_SECONDS
+
+    def _mismatched(self, reason: str) -> float:
+        self._mismatches += 1
+        logger.warning("a batch was dropped (%s), for the %d. time", reason, self._mismatches)
+        self._stand(Link.RECONNECTING, reason)
+        if self._mismatches >= MISMATCHES_MAX:
+            self._wants_snapshot = True
+        # Ask again at once; only what keeps failing waits.
+        return 0.0 if self._mismatches <= MISMATCHES_MAX else self._backoff()
+
+    def _diverge(self, reason: str) -> NoReturn:
+        self._stand(Link.DIVERGED, reason)
+        logger.error("diverged: %s; keeping the last good state", reason)
+        self.replica.nack([Nack("state", "state", "diverged", reason)])
+        self._wants_snapshot = False
+        self._snapshot_after = self.replica.clock.monotonic() + _DIVERGED_RETRY_SECONDS
+        self._report()
+        raise _StartAgain(self._backoff(), reason)
+
+
+def _hello(line: bytes | None) -> Hello:
+    if line is None:
+        raise LinkLost("the stream ended before it began")
+    message = parse_line(line)
+    if not isinstance(message, Hello):
+        raise ProtocolError("the stream does not begin with hello")
+    return message
+
+
+def _batches(chunks: Iterator[bytes]) -> Iterator[list[bytes]]:
+    splitter = LineSplitter()
+    for chunk in chunks:
+        lines = splitter.feed(chunk)
+        if lines:
+            yield lines
