@@ -4,26 +4,37 @@ from flask import Flask
 
 from portal.accounts import cli as accounts_cli
 from portal.accounts import views as accounts
+from portal.admin import gateways as admin_gateways
 from portal.admin import views as admin
 from portal.changelog import cli as changelog_cli
 from portal.changelog import views as changelog
 from portal.config import Settings
-from portal.console import dev, docs
+from portal.console import dev, docs, key_page
 from portal.console import views as console
-from portal.core.jobs import Job
-from portal.core.outbox import FolderTransport, SmtpTransport, Transport, send_due
+from portal.core.db import Sessions
+from portal.core.seal import register_builder
 from portal.keys import views as keys
+from portal.keys.queries import build_key_records
 from portal.sync import cli as sync_cli
 from portal.sync import views as sync
+from portal.tiers.queries import build_org_records
 from portal.transparency import cli as transparency_cli
-from portal.transparency import signer
 from portal.transparency import views as transparency
+from portal.transparency.records import build_checkpoint_records, build_entry_records
 from portal.web import cli as web_cli
-from portal.web.session import sessions
 
 
-def install(app: Flask, settings: Settings) -> None:
-    """Register all routes and commands."""
+def register_records() -> None:
+    """Say who builds each kind of record: the lowest slice that sees all its parts (SYNC 1)."""
+    register_builder("org", build_org_records)
+    register_builder("key", build_key_records)
+    register_builder("entry", build_entry_records)
+    register_builder("checkpoint", build_checkpoint_records)
+
+
+def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
+    """Register all records, routes and commands."""
+    register_records()
     # Everyone.
     app.register_blueprint(transparency.bp)
     app.register_blueprint(changelog.bp)
@@ -31,11 +42,13 @@ def install(app: Flask, settings: Settings) -> None:
     app.register_blueprint(accounts.bp)
     # From here a person.
     app.register_blueprint(console.bp)
+    app.register_blueprint(key_page.bp)
     app.register_blueprint(keys.bp)
     # From here the provider's staff.
     app.register_blueprint(admin.bp)
+    app.register_blueprint(admin_gateways.bp)
     # Machines with a token of their own.
-    app.register_blueprint(sync.bp)
+    sync.install(app, settings=settings, sessions=sessions)
     if settings.is_development:
         app.register_blueprint(dev.bp)
     for group in (

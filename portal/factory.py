@@ -6,7 +6,7 @@ from pathlib import Path
 from flask import Flask
 from jinja2 import StrictUndefined
 
-from portal import blueprints
+from portal import blueprints, housekeeping
 from portal.accounts import login
 from portal.config import Settings
 from portal.core.db import Sessions, make_engine, make_sessions
@@ -34,7 +34,8 @@ def create_app(settings: Settings | None = None, *, sessions: Sessions | None = 
     assets.install(app)
     filters.install(app)
     login.install(app)
-    blueprints.install(app, settings)
+    blueprints.install(app, settings=settings, sessions=sessions)
+    housekeeping.install(app, settings=settings, sessions=sessions)
     return app
 
 

@@ -61,7 +61,9 @@ class PortalSession(Session):
         self.info.pop("flushed", None)
         self.info.pop("touched", None)
         if left and self.info.get("strict", True):
-            raise UncommittedChanges("changed, but never committed: is a `with transaction(…)` missing?")
+            raise UncommittedChanges(
+                "changed, but never committed: is a `with transaction(…)` missing?"
+            )
         if left:
             log.error("a session was closed with uncommitted changes")
 
@@ -142,7 +144,9 @@ def _refuse_bulk_write(state: ORMExecuteState) -> None:
         return
     mapper = state.bind_mapper
     if mapper is not None and issubclass(mapper.class_, Touching):
-        raise BulkWrite(f"{mapper.class_.__name__} touches sync records: change its rows one by one")
+        raise BulkWrite(
+            f"{mapper.class_.__name__} touches sync records: change its rows one by one"
+        )
 
 
 @contextmanager

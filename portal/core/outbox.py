@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from sqlalchemy import Index, Integer, String, Text, UniqueConstraint, select
+from sqlalchemy import Index, Integer, Select, String, Text, UniqueConstraint, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -109,9 +109,7 @@ class SmtpTransport:
 
 def queue_mail(session: Session, message: Message, *, event: str, person: str) -> None:
     """Put a message into the outbox, in the act's transaction; the same event and person only once."""
-    insert = (
-        postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    )
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     now = clock.now()
     session.execute(
         insert(Mail)
@@ -134,18 +132,29 @@ def queue_mail(session: Session, message: Message, *, event: str, person: str) -
 def send_due(sessions: Sessions, transport: Transport, *, sender: str) -> int:
     """Send what is due; returns how many messages were handed over."""
     sent = 0
-    while claimed := _claim(sessions):
+    # Looked at without the lock first: a pass that claims nothing must not write, or it would wake the next.
+    while _is_due(sessions) and (claimed := _claim(sessions)):
         for mail in claimed:
             sent += _send(sessions, transport, mail=mail, sender=sender)
     return sent
+
+
+def _due(now: datetime) -> Select[tuple[Mail]]:
+    return select(Mail).where(
+        Mail.sent_at.is_(None), Mail.next_try_at <= now, Mail.attempts < ATTEMPTS_MAX
+    )
+
+
+def _is_due(sessions: Sessions) -> bool:
+    with sessions() as session:
+        return session.scalar(_due(clock.now()).limit(1)) is not None
 
 
 def _claim(sessions: Sessions) -> list[Mail]:
     with sessions() as session, transaction(session):
         now = clock.now()
         mails = session.scalars(
-            select(Mail)
-            .where(Mail.sent_at.is_(None), Mail.next_try_at <= now, Mail.attempts < ATTEMPTS_MAX)
+            _due(now)
             .order_by(Mail.next_try_at)
             .limit(BATCH)
             .with_for_update(skip_locked=True)
@@ -193,7 +202,9 @@ def _set_headers(message: EmailMessage, headers: Mapping[str, str]) -> None:
 
 def list_mails(session: Session, *, limit: int = 100) -> list[Mail]:
     """The newest messages, for the development page."""
-    return list(session.scalars(select(Mail).order_by(Mail.created_at.desc(), Mail.id.desc()).limit(limit)))
+    return list(
+        session.scalars(select(Mail).order_by(Mail.created_at.desc(), Mail.id.desc()).limit(limit))
+    )
 
 
 def get_mail(session: Session, mail_id: str) -> Mail:

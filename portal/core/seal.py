@@ -1,8 +1,9 @@
 """The seal: numbers every change that gateways must hear of, inside the transaction that makes it (SYNC 1).
 
-A slice registers one builder per kind of record (`register_builder`). The seal, last step of `transaction()`, locks the head,
-rebuilds each touched record from fresh reads, and writes those whose text changed under the next revision.
-The lock is held to the commit, so that the order of revisions is the order of commits.
+A slice registers one builder per kind of record (`register_builder`). The seal, last step of
+`transaction()`, locks the head, rebuilds each touched record from fresh reads, and writes those whose
+text changed under the next revision. The lock is held to the commit, so that the order of revisions is
+the order of commits.
 """
 
 import secrets
@@ -106,13 +107,11 @@ def seal(session: Session) -> None:
         removed = bytes.fromhex(row.hash) if row else None
         digest = digest_after(digest, added=fresh, removed=removed)
         head.count += 0 if row else 1
-        row = row or SyncRecord(kind=kind, id=record_id)
-        row.revision, row.data, row.hash = head.revision, text, fresh.hex()
-        session.add(row)
+        written = row or SyncRecord(kind=kind, id=record_id)
+        written.revision, written.data, written.hash = head.revision, text, fresh.hex()
+        session.add(written)
     head.digest = digest_hex(digest)
-    session.add(
-        SyncCommit(revision=head.revision, digest=head.digest, committed_at=clock.now())
-    )
+    session.add(SyncCommit(revision=head.revision, digest=head.digest, committed_at=clock.now()))
     session.flush()  # the seal's own rows go out before the commit, so that the tripwire stays exact
 
 

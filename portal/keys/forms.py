@@ -17,9 +17,7 @@ class IssueKeyForm(BaseForm):
         default=Environment.LIVE.value,
         description="Test keys reach the same limits; the API is told that it is a test.",
     )
-    expires_at = UtcInstantField(
-        "Ends at (UTC)", description="Empty: it never ends by itself."
-    )
+    expires_at = UtcInstantField("Ends at (UTC)", description="Empty: it never ends by itself.")
     models = SelectMultipleField(
         "Models",
         description="Tick none to allow every model that your tier offers.",
@@ -49,4 +47,6 @@ class IssueKeyForm(BaseForm):
 
 
 class RevokeKeyForm(BaseForm):
-    reason = reason_field("Reason", description="It stays with the key, for you and your colleagues.")
+    reason = reason_field(
+        "Reason", description="It stays with the key, for you and your colleagues."
+    )

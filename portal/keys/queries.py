@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Row, func, or_, select
 from sqlalchemy.orm import Session
 
-from plimsoll.contract.fold import Tier
 from plimsoll.contract.records import KeyRecord
+from plimsoll.contract.terms import Tier
 from portal.accounts.models import User
 from portal.core import clock
 from portal.core.errors import NotFound
@@ -73,9 +73,7 @@ def list_keys(session: Session, org: Org) -> list[KeyRow]:
     ]
 
 
-def get_key(
-    session: Session, org: Org, *, key_id: str, for_update: bool = False
-) -> ApiKey:
+def get_key(session: Session, org: Org, *, key_id: str, for_update: bool = False) -> ApiKey:
     """A key of an organisation that the caller has loaded, and so may see. Raises NotFound."""
     query = select(ApiKey).where(ApiKey.id == key_id, ApiKey.org_id == org.id)
     key = session.scalar(query.with_for_update() if for_update else query)
@@ -86,15 +84,18 @@ def get_key(
 
 def count_live(session: Session, org_id: str, *, at: datetime) -> int:
     """How many keys are active or paused."""
-    return session.scalar(
-        select(func.count())
-        .select_from(ApiKey)
-        .where(
-            ApiKey.org_id == org_id,
-            ApiKey.revoked_at.is_(None),
-            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > at),
+    return (
+        session.scalar(
+            select(func.count())
+            .select_from(ApiKey)
+            .where(
+                ApiKey.org_id == org_id,
+                ApiKey.revoked_at.is_(None),
+                or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > at),
+            )
         )
-    ) or 0
+        or 0
+    )
 
 
 def get_allowance(session: Session, org: Org) -> Allowance:
@@ -131,7 +132,7 @@ def build_key_records(
         yield row.id, _record(row).to_wire()
 
 
-def _record(row: Row[Any]) -> KeyRecord:
+def _record(row: Row[*tuple[Any, ...]]) -> KeyRecord:
     state = "revoked" if row.revoked_at else "paused" if row.paused_at else "active"
     return KeyRecord(
         hash=row.digest,

@@ -5,6 +5,7 @@ from portal.core.db import transaction
 from portal.core.errors import Conflict, Invalid
 from portal.keys import commands, queries
 from portal.keys.forms import IssueKeyForm, RevokeKeyForm
+from portal.keys.models import ApiKey
 from portal.orgs.policy import Permission
 from portal.orgs.queries import get_org
 from portal.web import responses
@@ -28,9 +29,8 @@ def keys(org: str) -> Response:
 @bp.get("/new")
 def new_key(org: str) -> Response:
     found = get_org(session(), current_actor(), org, needs=Permission.ISSUE_KEY)
-    allowance = queries.get_allowance(session(), found)
-    form = IssueKeyForm().offer(allowance.models)
-    return responses.page("keys/new.html", org=found, form=form, allowance=allowance)
+    form = IssueKeyForm().offer(queries.get_allowance(session(), found).models)
+    return responses.page("keys/new.html", org=found, form=form)
 
 
 @bp.post("")
@@ -41,15 +41,20 @@ def issue_key(org: str) -> Response:
             found = get_org(session(), actor, org, needs=Permission.ISSUE_KEY, for_update=True)
             allowance = queries.get_allowance(session(), found)
             if not form.offer(allowance.models).validate():
-                return _new_key_again(form, org=found, allowance=allowance)
+                return _new_key_again(form, org)
             issued = commands.issue_key(
                 session(), actor=actor, org=found, brand=settings().brand, request=form.asked()
             )
     except (Invalid, Conflict) as error:
         form.refuse(error.public, field=getattr(error, "field", None))
-        return _new_key_again(form, org=found, allowance=allowance)
+        return _new_key_again(form, org)
     return responses.secret(
-        "keys/issued.html", fragment="keys/_issued.html", org=found, issued=issued, api_url=settings().api_url
+        "keys/issued.html",
+        fragment="keys/_issued.html",
+        org=found,
+        issued=issued,
+        model=_first_model(issued.key, allowance),
+        api_url=settings().api_url,
     )
 
 
@@ -57,7 +62,13 @@ def issue_key(org: str) -> Response:
 def confirm_revoke(org: str, key: str) -> Response:
     found = get_org(session(), current_actor(), org, needs=Permission.REVOKE_KEY)
     row = queries.get_key(session(), found, key_id=key)
-    return responses.page("keys/revoke.html", org=found, key=row, form=RevokeKeyForm())
+    return responses.page(
+        "keys/revoke.html",
+        fragment="keys/_revoke_question.html",
+        org=found,
+        key=row,
+        form=RevokeKeyForm(),
+    )
 
 
 @bp.post("/<key>/revoke")
@@ -71,9 +82,18 @@ def revoke_key(org: str, key: str) -> Response:
                 "keys/revoke.html", fragment="keys/_revoke_form.html", org=found, key=row, form=form
             )
         commands.revoke_key(session(), actor=actor, key=row, reason=form.reason.data)
-    to = url_for("console.key", org=found.slug, key=row.id)
+    to = url_for("key_page.key", org=found.slug, key=row.id)
     return responses.done(to, message=f"“{row.name}” is revoked.")
 
 
-def _new_key_again(form: IssueKeyForm, **values: object) -> Response:
-    return responses.invalid("keys/new.html", fragment="keys/_new_key_form.html", form=form, **values)
+def _new_key_again(form: IssueKeyForm, org: str) -> Response:
+    # Read afresh: where a command refused, what was loaded before went with its transaction.
+    found = get_org(session(), current_actor(), org, needs=Permission.ISSUE_KEY)
+    return responses.invalid(
+        "keys/new.html", fragment="keys/_new_key_form.html", form=form, org=found
+    )
+
+
+def _first_model(key: ApiKey, allowance: queries.Allowance) -> str:
+    """A model for the first call: one that the key may use."""
+    return next(iter(key.models or allowance.models), "")

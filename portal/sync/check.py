@@ -49,9 +49,7 @@ def check(session: Session) -> Finding:
 
 def _sums(session: Session, *, count: int, digest: str) -> list[str]:
     head = get_head(session)
-    last = session.scalar(
-        select(SyncCommit.digest).order_by(SyncCommit.revision.desc()).limit(1)
-    )
+    last = session.scalar(select(SyncCommit.digest).order_by(SyncCommit.revision.desc()).limit(1))
     found = []
     if head.count != count:
         found.append(f"count is {head.count}, the tables give {count}")

@@ -33,7 +33,7 @@ def add(name: str) -> None:
     """Enrol NAME; print the log key's fingerprint, then the token alone on the last line."""
     with _act():
         token = commands.add_gateway(session(), actor=CLI, name=name, brand=settings().brand)
-    click.echo(f"log key fingerprint: {fingerprint(settings())}")
+    click.echo(f"log key fingerprint: {fingerprint(session(), settings())}")
     click.echo(token)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from plimsoll.contract import tokens
+from plimsoll.contract.limits import is_slug
 from plimsoll.contract.records import (
     WIRE_VERSION,
     Cursor,
@@ -27,7 +28,6 @@ from portal.sync.errors import GatewayNameTaken
 from portal.sync.models import Gateway, GatewayToken, SyncAck
 from portal.sync.policy import OLD_TOKEN_LASTS
 from portal.sync.queries import get_gateway, get_head, is_of_this_history
-from plimsoll.contract.limits import is_slug
 
 CHUNK = 5000
 NACKS_KEPT = 100
@@ -130,10 +130,14 @@ def rebuild_if_outdated(session: Session) -> bool:
     return True
 
 
-def _rows(
-    session: Session, *, revision: int, hashes: list[bytes]
-) -> Iterator[dict[str, Any]]:
+def _rows(session: Session, *, revision: int, hashes: list[bytes]) -> Iterator[dict[str, Any]]:
     for (kind, record_id), text in build_all(session):
         made = record_hash(kind, record_id, text.encode())
         hashes.append(made)
-        yield {"kind": kind, "id": record_id, "revision": revision, "data": text, "hash": made.hex()}
+        yield {
+            "kind": kind,
+            "id": record_id,
+            "revision": revision,
+            "data": text,
+            "hash": made.hex(),
+        }

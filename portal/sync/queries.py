@@ -31,18 +31,14 @@ class GatewayRow:
 
 def get_head(session: Session) -> SyncHead:
     """Where the state stands."""
-    return session.execute(
-        select(SyncHead).execution_options(populate_existing=True)
-    ).scalar_one()
+    return session.execute(select(SyncHead).execution_options(populate_existing=True)).scalar_one()
 
 
 def is_of_this_history(session: Session, head: SyncHead, cursor: Cursor) -> bool:
     """Whether the cursor names a commit of the present epoch (SYNC 1)."""
     if cursor.epoch != head.epoch or cursor.revision > head.revision:
         return False
-    found = session.scalar(
-        select(SyncCommit.digest).where(SyncCommit.revision == cursor.revision)
-    )
+    found = session.scalar(select(SyncCommit.digest).where(SyncCommit.revision == cursor.revision))
     return found is not None and found.startswith(cursor.digest8)
 
 
@@ -112,7 +108,11 @@ def get_receipt(session: Session, kind: str, record_id: str) -> Receipt:
         select(Gateway.name, first, Gateway.seen_at).where(enrolled).order_by(Gateway.name)
     )
     lines = [
-        Acknowledgement(name, received_at - committed_at if received_at else None, seen_at)
-        for name, received_at, seen_at in rows
+        Acknowledgement(
+            gateway=name,
+            took=None if received_at is None else received_at - committed_at,
+            seen_at=seen_at,
+        )
+        for name, received_at, seen_at in rows.tuples()
     ]
     return Receipt(committed_at=committed_at, acknowledgements=lines)

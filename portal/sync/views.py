@@ -1,8 +1,8 @@
 import functools
-from collections.abc import Callable
 
-from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from flask import Blueprint, Flask, Response, jsonify, request
 
+from plimsoll.contract.records import Cursor
 from portal.config import Settings
 from portal.core.db import Sessions, snapshot, transaction
 from portal.sync import commands, queries, wire
@@ -14,14 +14,15 @@ from portal.sync.stream import Start, gzipped, lines
 from portal.web import problems, throttle
 from portal.web.public import public
 from portal.web.security import csrf
-from portal.web.session import session, sessions
+from portal.web.session import extension, session, sessions
 
 bp = Blueprint("sync", __name__, url_prefix="/sync/v1")
 csrf.exempt(bp)  # no cookie plays a part here: the token is sent by hand
 
 
 def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
-    """One hub and one maker of snapshots for the application; watchers get half the threads."""
+    """The routes, one hub and one maker of snapshots; watchers get half the threads."""
+    app.register_blueprint(bp)
     app.extensions["portal.hub"] = Hub(sessions, places=settings.threads // 2)
     app.extensions["portal.snapshots"] = Snapshots(sessions, settings.data / "snapshots")
 
@@ -45,7 +46,7 @@ def state() -> Response:
     _authenticate(token)
     is_open = request.args.get("stream") == "1"
     cursor = wire.read_cursor(request.args.get("cursor"))
-    hub = hub_of(current_app)
+    hub: Hub = extension("hub")
     leave = hub.enter()
     try:
         start = _start(cursor)
@@ -54,7 +55,7 @@ def state() -> Response:
         raise
     is_welcome = functools.partial(_is_welcome, sessions(), token)
     pieces = lines(hub, start, is_open=is_open, is_welcome=is_welcome)
-    packed = "gzip" in request.accept_encodings
+    packed = request.accept_encodings["gzip"] > 0
     response = Response(gzipped(pieces) if packed else pieces, mimetype="application/x-ndjson")
     if packed:
         response.headers["Content-Encoding"] = "gzip"
@@ -83,9 +84,9 @@ def _authenticate(token: str) -> Gateway:
     return gateway
 
 
-def _start(cursor: queries.Cursor | None) -> Start:
+def _start(cursor: Cursor | None) -> Start:
     if cursor is None:
-        made: Snapshots = current_app.extensions["portal.snapshots"]
+        made: Snapshots = extension("snapshots")
         whole = made.open()
         return Start(epoch=whole.head.epoch, since=0, head=whole.head.revision, snapshot=whole)
     with snapshot(session()):
@@ -95,6 +96,6 @@ def _start(cursor: queries.Cursor | None) -> Start:
         return Start(epoch=head.epoch, since=cursor.revision, head=head.revision)
 
 
-def _is_welcome(open_session: Callable[[], queries.Session], token: str) -> bool:
-    with open_session() as own:
+def _is_welcome(own_sessions: Sessions, token: str) -> bool:
+    with own_sessions() as own:
         return queries.find_gateway_by_token(own, token) is not None

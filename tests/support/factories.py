@@ -14,7 +14,9 @@ from portal.accounts.models import User
 from portal.accounts.passwords import hash_password
 from portal.core import clock
 from portal.core.actor import CLI, Actor
+from portal.keys.commands import IssuedKey, KeyRequest, issue_key
 from portal.orgs.models import Membership, Org, Role
+from portal.orgs.queries import owners
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
@@ -34,7 +36,7 @@ def make_user(
     session: Session, *, email: str | None = None, confirmed: bool = True, admin: bool = False
 ) -> User:
     """A person with the password PASSWORD."""
-    email = email or f"person-{next(_numbers)}@example.test"
+    email = email or f"person-{next(_numbers)}@example.com"
     user = accounts.create_person(session, actor=CLI, email=email, password_hash=password_hash())
     user.email_confirmed_at = clock.now() if confirmed else None
     user.is_admin = admin
@@ -59,11 +61,8 @@ def add_member(session: Session, *, org: Org, user: User, role: Role) -> None:
     session.flush()  # callers read it by query
 
 
-def make_key(session: Session, *, org: Org, actor: Actor | None = None, **values: Any) -> Any:
+def make_key(session: Session, *, org: Org, actor: Actor | None = None, **values: Any) -> IssuedKey:
     """An issued key: the row and the secret, as the command hands them out."""
-    from portal.keys.commands import issue_key
-    from portal.orgs.queries import owners
-
-    values = {"name": f"Key {next(_numbers)}", "environment": "live"} | values
+    request = KeyRequest(**({"name": f"Key {next(_numbers)}"} | values))
     actor = actor or actor_of(owners(session, org.id)[0])
-    return issue_key(session, actor=actor, org=org, **values)
+    return issue_key(session, actor=actor, org=org, brand="plim", request=request)

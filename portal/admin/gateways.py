@@ -1,0 +1,15 @@
+from flask import Blueprint, Response
+
+from portal.accounts.login import require_admin
+from portal.sync.queries import get_head, list_gateways
+from portal.web import responses
+from portal.web.session import session
+
+bp = Blueprint("gateways", __name__, url_prefix="/admin/gateways")
+bp.before_request(require_admin)
+
+
+@bp.get("")
+def gateways() -> Response:
+    rows = list_gateways(session())
+    return responses.page("admin/gateways.html", gateways=rows, head=get_head(session()))
