@@ -9,7 +9,6 @@ that nothing can change limits before the notice on the timeline is checked.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
@@ -158,7 +157,7 @@ def _check_opened(new: Mapping[str, Any]) -> None:
 def _check_public_key(value: object, path: str) -> None:
     try:
         raw = base64.b64decode(value, validate=True) if isinstance(value, str) else b""
-    except binascii.Error:
+    except ValueError:
         raw = b""
     if len(raw) != _PUBLIC_KEY_LENGTH or base64.b64encode(raw).decode() != value:
         raise InvalidField(path, f"must be the base64 of {_PUBLIC_KEY_LENGTH} bytes")
