@@ -1,7 +1,7 @@
 """How often an address or a person may try what costs us or could be guessed. One table says it all."""
 
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from flask import request
 from sqlalchemy import BigInteger, String, delete, update
@@ -43,10 +43,18 @@ class ThrottleCount(Base):
 
 
 def address() -> str:
-    """Where the request comes from, as throttles count it: one IPv4 address, or one IPv6 network /64,
-    since that is what a single customer is given."""
+    """Where the request comes from, as throttles count it: an IPv4 address or an IPv6 /64.
+
+    A /64 is what a single customer is given, with more addresses than any table could count.
+    """
     remote = request.remote_addr or ""
-    return str(ip_network(f"{remote}/64", strict=False)) if ":" in remote else remote
+    try:
+        found = ip_address(remote)
+    except ValueError:  # a socket file has no address
+        return remote
+    if isinstance(found, IPv4Address) or found.ipv4_mapped:
+        return remote
+    return str(ip_network(f"{remote}/64", strict=False))
 
 
 def take(name: str, subject: str) -> None:
@@ -57,7 +65,9 @@ def take(name: str, subject: str) -> None:
     rate, now = RATES[name], clock.timestamp()
     window, passed = divmod(now, rate.seconds)
     with sessions()() as session, transaction(session):
-        count = _add(session, name=name, subject=subject, window=window, ends_at=now - passed + rate.seconds)
+        count = _add(
+            session, name=name, subject=subject, window=window, ends_at=now - passed + rate.seconds
+        )
     if count > rate.times:
         raise TooMany(retry_after=rate.seconds - passed)
 
@@ -90,6 +100,12 @@ def _add(session: Session, *, name: str, subject: str, window: int, ends_at: int
         ).returning(ThrottleCount.count)
     )
     return int(added.scalar_one())
+
+
+def has_past(session: Session) -> bool:
+    """Whether there are counts of windows that have ended."""
+    past = select(ThrottleCount.count).where(ThrottleCount.ends_at <= clock.timestamp())
+    return session.scalar(past.limit(1)) is not None
 
 
 def forget_past(session: Session) -> int:

@@ -1,0 +1,53 @@
+"""What runs without a visitor: the jobs of all slices, and what an upgrade leaves to do."""
+
+from flask import Flask
+
+from portal.config import Settings
+from portal.core import outbox
+from portal.core.db import Sessions, transaction
+from portal.core.jobs import Job
+from portal.core.outbox import FolderTransport, SmtpTransport, Transport
+from portal.sync.commands import rebuild_if_outdated
+from portal.transparency import jobs as transparency
+from portal.web import cli, throttle
+
+
+def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
+    """Hand jobs and the upgrade's last step to the commands `jobs` and `db`."""
+    cli.install(
+        app,
+        jobs=lambda: all_jobs(sessions, settings),
+        after_upgrade=lambda: after_upgrade(sessions),
+    )
+
+
+def all_jobs(sessions: Sessions, settings: Settings) -> list[Job]:
+    """Every job, in the order of one pass: first what people wait for."""
+    transport = mail_transport(settings)
+    return [
+        *transparency.jobs(sessions, settings),
+        Job("mail", lambda: outbox.send_due(sessions, transport, sender=settings.mail_from)),
+        Job("throttles", lambda: _forget_throttles(sessions)),
+    ]
+
+
+def mail_transport(settings: Settings) -> Transport:
+    """SMTP where an address is set; else files in the data folder."""
+    if settings.smtp_url:
+        return SmtpTransport(settings.smtp_url)
+    return FolderTransport(settings.data / "mail")
+
+
+def after_upgrade(sessions: Sessions) -> None:
+    """Build the records anew where the wire has a new version (SYNC 1)."""
+    with sessions() as session, transaction(session):
+        rebuild_if_outdated(session)
+
+
+def _forget_throttles(sessions: Sessions) -> int:
+    with sessions() as session:
+        # A pass that finds nothing must not write, or it would wake the next.
+        if not throttle.has_past(session):
+            return 0
+        with transaction(session):
+            return throttle.forget_past(session)
