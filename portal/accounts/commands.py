@@ -34,9 +34,7 @@ class Confirmed:
     same_browser: bool
 
 
-def create_person(
-    session: Session, *, actor: Actor, email: str, password_hash: str | None
-) -> User:
+def create_person(session: Session, *, actor: Actor, email: str, password_hash: str | None) -> User:
     """Add a person whose address is not confirmed yet. Raises PersonExists."""
     user = User(id=new_id("usr"), email=email, password_hash=password_hash)
     session.add(user)
@@ -186,8 +184,6 @@ def end_session(session: Session, *, actor: Actor, session_id: str) -> None:
 
 def end_sessions(session: Session, *, user_id: str) -> None:
     """End every session of one person."""
-    live = select(UserSession).where(
-        UserSession.user_id == user_id, UserSession.ended_at.is_(None)
-    )
+    live = select(UserSession).where(UserSession.user_id == user_id, UserSession.ended_at.is_(None))
     for row in session.scalars(live):
         row.ended_at = clock.now()

@@ -1,10 +1,8 @@
 """Flask-Login over session rows, and the guard: a page is public by its mark, or behind sign-in."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
 
-from flask import Flask, Response, current_app, g, request, url_for
+from flask import Flask, Response, g, request, url_for
 from flask import session as cookie
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 
@@ -13,15 +11,13 @@ from portal.accounts.models import User
 from portal.accounts.queries import find_session_user
 from portal.core.actor import Actor
 from portal.core.errors import NotFound
+from portal.web.public import is_public
 from portal.web.responses import done
 from portal.web.session import session
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 
 @dataclass(frozen=True)
-class SignedIn(UserMixin):
+class SignedIn(UserMixin):  # type: ignore[misc] -- Flask-Login ships no types
     """Who is signed in, free of the database session; the cookie holds person and session id."""
 
     user_id: str
@@ -39,18 +35,12 @@ class SignedIn(UserMixin):
         return f"{self.user_id}.{self.session_id}"
 
 
-def public(view: Callable[P, R]) -> Callable[P, R]:
-    """Mark a view as open to everyone; all others ask for sign-in."""
-    view.is_public = True  # type: ignore[attr-defined]
-    return view
-
-
 def install(app: Flask) -> None:
     """Attach Flask-Login and the guard."""
     manager = LoginManager(app)
     manager.session_protection = None  # sessions are rows; a changing address must not end them
     manager.user_loader(_load)
-    app.before_request(_guard)
+    app.before_request(lambda: _guard(app.view_functions.get(request.endpoint or "")))
     app.context_processor(lambda: {"viewer": viewer()})
 
 
@@ -110,9 +100,8 @@ def _signed_in(user: User, session_id: str) -> SignedIn:
     )
 
 
-def _guard() -> Response | None:
-    view = current_app.view_functions.get(request.endpoint or "")
-    if view is None or request.endpoint == "static" or getattr(view, "is_public", False):
+def _guard(view: object) -> Response | None:
+    if view is None or request.endpoint == "static" or is_public(view):
         return None
     if current_user.is_authenticated:
         return None

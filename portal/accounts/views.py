@@ -3,7 +3,7 @@ from flask import session as cookie
 
 from portal.accounts import commands, login, passwords
 from portal.accounts.forms import SetPasswordForm, SignInForm
-from portal.accounts.login import current_actor, public
+from portal.accounts.login import current_actor
 from portal.accounts.models import LinkPurpose, User
 from portal.accounts.policy import is_local, must_be_usable
 from portal.accounts.queries import find_link, find_user_by_email, get_user
@@ -11,6 +11,7 @@ from portal.core import clock
 from portal.core.db import transaction
 from portal.core.secrets import link_token
 from portal.web import responses, throttle
+from portal.web.public import public
 from portal.web.session import session, settings
 
 bp = Blueprint("accounts", __name__)

@@ -9,7 +9,7 @@ import smtplib
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
@@ -139,7 +139,7 @@ def send_due(sessions: Sessions, transport: Transport, *, sender: str) -> int:
     return sent
 
 
-def _due(now: datetime) -> Select[tuple[Mail]]:
+def _due(now: datetime) -> Select[Mail]:
     return select(Mail).where(
         Mail.sent_at.is_(None), Mail.next_try_at <= now, Mail.attempts < ATTEMPTS_MAX
     )

@@ -14,3 +14,15 @@ def list_events(session: Session, *, subject_id: str, limit: int = 50) -> list[E
             .limit(limit)
         )
     )
+
+
+def list_org_events(session: Session, *, org_id: str, limit: int = 50) -> list[Event]:
+    """The newest events in one organisation, about whatever belongs to it."""
+    return list(
+        session.scalars(
+            select(Event)
+            .where(Event.org_id == org_id)
+            .order_by(Event.at.desc(), Event.id.desc())
+            .limit(limit)
+        )
+    )

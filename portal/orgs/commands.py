@@ -1,17 +1,19 @@
 from collections.abc import Callable
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
 from portal.core import clock
 from portal.core.actor import Actor
+from portal.core.db import violates
 from portal.core.ids import new_id
 from portal.core.outbox import Message, queue_mail
 from portal.core.secrets import choose
 from portal.journal.commands import record
 from portal.orgs import mails
-from portal.orgs.errors import AlreadySuspended, NotSuspended
+from portal.orgs.errors import AlreadySuspended, NotSuspended, SlugTaken
 from portal.orgs.models import Membership, Org, Role
 from portal.orgs.policy import slug_from
 from portal.orgs.queries import owners
@@ -20,10 +22,15 @@ SUFFIX_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
 
 
 def create_org(session: Session, *, actor: Actor, owner: User, name: str) -> Org:
-    """Add an organisation with one owner. Its tier is `tiers`' to give."""
+    """Add an organisation with one owner. Its tier is `tiers`' to give. Raises SlugTaken."""
     org = Org(id=new_id("org"), slug=_free_slug(session, name), name=name)
     session.add(org)
-    session.flush()  # the membership's foreign key wants the row; no relationship orders the two
+    try:
+        session.flush()  # the membership's foreign key wants the row, and the slug may be taken
+    except IntegrityError as error:
+        if violates(error, "uq_orgs_slug"):
+            raise SlugTaken from error
+        raise
     session.add(Membership(org_id=org.id, user_id=owner.id, role=Role.OWNER))
     record(session, actor, "org:created", org_id=org.id, subject_id=org.id, name=name)
     return org

@@ -9,3 +9,10 @@ class AlreadySuspended(Conflict):
 class NotSuspended(Conflict):
     code = "not_suspended"
     public = "This organisation is not suspended."
+
+
+class SlugTaken(Conflict):
+    """Somebody else founded an organisation of the same name in the same instant: try once more."""
+
+    code = "slug_taken"
+    public = "An organisation of this name was created just now. Send the form again."

@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
@@ -87,7 +87,8 @@ def list_all_orgs(session: Session, *, search: str = "", limit: int = 200) -> li
     )
     query = select(Org.id, Org.slug, Org.name, Org.created_at, Org.suspended_at, owner)
     if search:
-        query = query.where(Org.name.icontains(search, autoescape=True) | Org.slug.icontains(search, autoescape=True))
+        places = (Org.name, Org.slug, owner)
+        query = query.where(or_(*(place.icontains(search, autoescape=True) for place in places)))
     rows = session.execute(query.order_by(Org.created_at.desc(), Org.id).limit(limit))
     return [OrgRow(*row) for row in rows]
 

@@ -4,11 +4,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from plimsoll.contract.fold import Tier
 from plimsoll.contract.records import OrgRecord
+from plimsoll.contract.terms import Tier
 from portal.core import clock
 from portal.orgs.models import Org
-from portal.tiers.errors import NoTiersYet, UnknownTier
+from portal.tiers.errors import NoTiersYet, TierOffersNothing, UnknownTier
 from portal.tiers.models import TierAssignment
 from portal.transparency.queries import policy
 
@@ -45,17 +45,20 @@ def list_assignments(session: Session, org_id: str) -> list[TierAssignment]:
 
 
 def get_tier(session: Session, slug: str) -> Tier:
-    """A published tier. Raises UnknownTier."""
-    tier = policy(session, clock.timestamp()).tiers.get(slug)
+    """A published tier that offers something. Raises UnknownTier, TierOffersNothing."""
+    in_force = policy(session, clock.timestamp())
+    tier = in_force.tiers.get(slug)
     if tier is None:
         raise UnknownTier(field="tier")
+    if not in_force.has_offers(slug):
+        raise TierOffersNothing(field="tier")
     return tier
 
 
 def list_tiers(session: Session) -> list[Tier]:
-    """The published tiers by rank."""
-    tiers = policy(session, clock.timestamp()).tiers.values()
-    return sorted(tiers, key=lambda tier: (tier.rank, tier.slug))
+    """The published tiers that offer something, by rank."""
+    in_force = policy(session, clock.timestamp())
+    return [tier for tier in in_force.tiers_by_rank() if in_force.has_offers(tier.slug)]
 
 
 def starting_tier(session: Session) -> Tier:

@@ -17,7 +17,12 @@ EMAIL_MAX = 320
 _BIDIRECTIONAL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 # Control characters, lone surrogates, and what breaks a line; what joins emoji (Cf) stays allowed.
 _CONTROL = {"Cc", "Cs", "Zl", "Zp"}
-_SEEN = {"L", "N", "P", "S"}  # first letters of the Unicode categories that leave a mark on the page
+_SEEN = {
+    "L",
+    "N",
+    "P",
+    "S",
+}  # first letters of the Unicode categories that leave a mark on the page
 
 
 class BaseForm(FlaskForm):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address, ip_network
 
 from flask import request
-from sqlalchemy import BigInteger, String, delete, update
+from sqlalchemy import BigInteger, String, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 

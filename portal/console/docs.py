@@ -1,0 +1,21 @@
+from flask import Blueprint, Response
+
+from portal.web import responses
+from portal.web.public import public
+from portal.web.session import settings
+
+bp = Blueprint("docs", __name__, url_prefix="/docs")
+
+
+@bp.get("")
+@public
+def api() -> Response:
+    return responses.page("docs/index.html", api_url=settings().api_url)
+
+
+@bp.get("/gateway")
+@public
+def gateway() -> Response:
+    return responses.page(
+        "docs/gateway.html", api_url=settings().api_url, portal_url=settings().url
+    )

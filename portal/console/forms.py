@@ -1,0 +1,11 @@
+from portal.accounts.forms import NewPasswordForm, email_field
+from portal.web.forms import name_field
+
+
+class SignUpForm(NewPasswordForm):
+    email = email_field()
+    organisation = name_field(
+        "Organisation",
+        description="Your company, team or project. It will own your API keys.",
+        render_kw={"autocomplete": "organization"},
+    )
