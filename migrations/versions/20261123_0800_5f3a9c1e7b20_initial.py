@@ -261,6 +261,22 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "changes",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("entry_seq", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.String(length=40), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["entry_seq"], ["log_entries.seq"], name=op.f("fk_changes_entry_seq_log_entries")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_changes")),
+        sa.UniqueConstraint("entry_seq", name=op.f("uq_changes_entry_seq")),
+        sa.UniqueConstraint("id", name=op.f("uq_changes_id")),
+    )
+    op.create_table(
         "gateway_tokens",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("gateway_id", sa.String(length=40), nullable=False),
@@ -427,6 +443,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_gateway_tokens_gateway_id"))
 
     op.drop_table("gateway_tokens")
+    op.drop_table("changes")
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_api_keys_org_id_name_folded",

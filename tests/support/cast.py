@@ -84,7 +84,7 @@ def find(sessions: Sessions) -> Cast:
 
 
 def _address(name: str) -> str:
-    return f"{name}@example.test"
+    return f"{name}@example.com"
 
 
 def _person(session: Session, name: str) -> Person:

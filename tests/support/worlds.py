@@ -10,9 +10,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from portal.changelog.commands import publish_catalog
 from portal.config import Settings
 from portal.core import clock, migrations
+from portal.core.actor import CLI
 from portal.core.db import Sessions, make_engine, make_sessions
+from portal.core.seal import register_builder
+from portal.keys.queries import build_key_records
+from portal.tiers.queries import build_org_records
+from portal.transparency.records import build_checkpoint_records, build_entry_records
+from portal.transparency.signer import log_transaction
 from tests.support import cast, databases
 from tests.support.clocks import BUILT_AT, ManualClock
 from tests.support.databases import Database, Server
@@ -41,17 +48,27 @@ def opened(settings: Settings) -> Iterator[Sessions]:
 
 def publish(sessions: Sessions, settings: Settings, catalog: dict[str, Any] | None = None) -> None:
     """Publish a catalogue, the sample one unless told, as change 1, and sign it."""
-    raise NotImplementedError
+    data = SAMPLE.read_bytes() if catalog is None else json.dumps(catalog)
+    with sessions() as session, log_transaction(session, sessions, settings=settings, actor=CLI):
+        publish_catalog(session, actor=CLI, data=data)
 
 
 def migrate(settings: Settings) -> None:
     migrations.upgrade(settings.database_url)
 
 
+def register_records() -> None:
+    register_builder("org", build_org_records)
+    register_builder("key", build_key_records)
+    register_builder("entry", build_entry_records)
+    register_builder("checkpoint", build_checkpoint_records)
+
+
 class Worlds:
     """Servers and templates of one run; whatever is asked for is made at first use."""
 
     def __init__(self, folder: Path) -> None:
+        register_records()
         self._folder = folder
         self._stack = ExitStack()
         self._servers: dict[str, Server] = {}
