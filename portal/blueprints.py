@@ -9,7 +9,7 @@ from portal.admin import views as admin
 from portal.changelog import cli as changelog_cli
 from portal.changelog import views as changelog
 from portal.config import Settings
-from portal.console import dev, docs, key_page
+from portal.console import dev, docs, health, key_page
 from portal.console import views as console
 from portal.core.db import Sessions
 from portal.core.seal import register_builder
@@ -39,6 +39,7 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
     app.register_blueprint(transparency.bp)
     app.register_blueprint(changelog.bp)
     app.register_blueprint(docs.bp)
+    app.register_blueprint(health.bp)
     app.register_blueprint(accounts.bp)
     # From here a person.
     app.register_blueprint(console.bp)

@@ -17,7 +17,7 @@ from portal.web.session import session
 
 
 @dataclass(frozen=True)
-class SignedIn(UserMixin):  # type: ignore[misc] -- Flask-Login ships no types
+class SignedIn(UserMixin):  # type: ignore[misc]
     """Who is signed in, free of the database session; the cookie holds person and session id."""
 
     user_id: str

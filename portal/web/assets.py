@@ -20,10 +20,9 @@ def install(app: Flask) -> None:
         asset=asset,
         htmx_url=HTMX_URL,
         htmx_integrity=HTMX_INTEGRITY,
+        # The operator's own copy, where `make assets` has fetched it.
+        htmx_local=LOCAL_HTMX if (folder / LOCAL_HTMX).exists() else None,
     )
-    # The operator's own copy, where `make assets` has fetched it.
-    has_copy = (folder / LOCAL_HTMX).exists()
-    app.context_processor(lambda: {"local_htmx": asset(LOCAL_HTMX) if has_copy else None})
     app.after_request(_cache_for_a_year)
 
 

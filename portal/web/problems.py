@@ -70,7 +70,12 @@ def _http_error(error: HTTPException) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     log.error("unhandled on %s %s", request.method, request.path, exc_info=error)
-    return problem(500, "error", TEXTS[500])
+    try:
+        return problem(500, "error", TEXTS[500])
+    except Exception:
+        # The page asks the database who is signed in; where that is the trouble, words must do.
+        log.exception("the error page could not be made")
+        return Response(f"{TITLES[500]}. {TEXTS[500]}\n", 500, content_type="text/plain")
 
 
 def wants_json() -> bool:
