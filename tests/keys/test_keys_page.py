@@ -1,0 +1,120 @@
+import json
+from datetime import timedelta
+
+import pytest
+
+from portal.core.db import transaction
+from portal.sync.commands import rebuild
+from tests.support.clocks import START
+from tests.support.factories import PASSWORD, make_key, make_org, make_user
+from tests.support.wire import Copy, Wire, enrol
+from tests.support.worlds import SAMPLE, publish
+
+KEYS = "/orgs/acme/keys"
+
+
+def test_without_keys_the_page_names_the_next_step(as_ada):
+    page = as_ada.get(KEYS)
+
+    assert page.h1 == "API keys"
+    assert "0 live keys of the 25 that your tier, Start, allows" in page.text
+    assert page.link("Issue your first key") == f"{KEYS}/new"
+
+
+def test_each_key_shows_its_state_and_never_its_secret(clock, as_ada, issue):
+    issued = issue(name="Soon over", expires_at=START + timedelta(hours=1))
+    issue(name="Steady")
+    clock.advance(hours=1)
+    # Browsers' sessions outlive this hour.
+    page = as_ada.get(KEYS)
+
+    table = page.table("The keys of Acme")
+    assert table.row("Soon over")["State"] == "Expired"
+    assert table.row("Steady")["State"] == "Active"
+    assert issued.secret.text not in page.html
+
+
+def test_a_viewer_sees_the_list_but_not_the_way_to_issue(visit, client, cast, issue):
+    issue()
+    cast.sign_in(client, cast.cleo)
+
+    page = visit.get(KEYS)
+
+    assert "Issue a key" not in page.main.get_text()
+
+
+def test_an_outsider_finds_nothing(visit, client, cast):
+    cast.sign_in(client, cast.dan)
+
+    visit.get(KEYS, status=404)
+
+
+@pytest.fixture
+def unlimited(settings, sessions):
+    """Acme and its owner's address, under a catalogue whose tiers set no maximum of keys."""
+    catalog = json.loads(SAMPLE.read_text())
+    for tier in catalog["tiers"]:
+        tier["keys_max"] = None
+    publish(sessions, settings, catalog)
+    with sessions() as session, transaction(session):
+        owner = make_user(session)
+        return make_org(session, name="Acme", owner=owner), owner.email
+
+
+def test_the_number_of_queries_does_not_grow_with_the_keys(
+    unlimited, sessions, visit, count_queries
+):
+    org, email = unlimited
+    visit.get("/login").form().fill(email=email, password=PASSWORD).submit(redirect="/")
+    with sessions() as session, transaction(session):
+        make_key(session, org=org)
+    visit.get(KEYS)
+    with count_queries() as one:
+        visit.get(KEYS)
+    with sessions() as session, transaction(session):
+        for _ in range(99):
+            make_key(session, org=org)
+
+    with count_queries() as hundred:
+        page = visit.get(KEYS)
+
+    assert "sets no maximum" in page.text
+    assert len(page.soup.select("tbody tr")) == 100
+    assert len(hundred) == len(one)
+
+
+def test_the_receipt_names_the_gateways_that_hold_a_revocation(clock, app, sessions, as_ada, issue):
+    key = issue(name="Billing").key
+    wire = Wire(app, enrol(sessions, "gw-eu-1"))
+    clock.advance(seconds=1)
+    form = as_ada.get(f"{KEYS}/{key.id}/revoke").form("revoke").fill(reason="Leaked.")
+    page = form.submit(redirect=f"{KEYS}/{key.id}")
+    assert "0 of 1 gateway" in page.text
+    assert "gw-eu-1 has never been heard of and may still accept the key" in page.text
+
+    clock.advance(milliseconds=30)
+    wire.report(wire.pull(Copy()).cursor)
+
+    assert "1 of 1 gateway, 0.03 s: all of them refuse it." in as_ada.get(f"{KEYS}/{key.id}").text
+
+
+def test_an_incomplete_receipt_asks_again_by_itself_for_some_seconds_only(
+    clock, app, sessions, as_ada, issue
+):
+    enrol(sessions)
+    clock.advance(seconds=1)
+    key = issue().key
+
+    fragment = as_ada.get(f"{KEYS}/{key.id}", htmx=True)
+    last = as_ada.get(f"{KEYS}/{key.id}", htmx=True, looks=20)
+
+    assert fragment.one("#receipt")["hx-get"].endswith("looks=1")
+    assert "hx-get" not in last.one("#receipt").attrs
+
+
+def test_a_receipt_survives_a_rebuild(sessions, as_ada, issue):
+    key = issue().key
+    with sessions() as session, transaction(session):
+        rebuild(session)
+
+    assert as_ada.get(f"{KEYS}/{key.id}").h1 == key.name
