@@ -4,6 +4,7 @@ Three of them, each on top of the one before: `empty` is migrated and nothing el
 the sample catalogue is change 1 and signed, in `peopled` there is the cast.
 """
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
