@@ -1,17 +1,16 @@
 import base64
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from plimsoll.contract import canonical, merkle, rules
+from plimsoll.contract import canonical, rules
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.journal.commands import record
 from portal.transparency.errors import LogTroubled, UnlawfulEntry
-from portal.transparency.models import HEAD_ID, LogEntry, LogHead
+from portal.transparency.models import LogEntry, LogHead
 from portal.transparency.queries import list_leaves
 
 
@@ -57,16 +56,6 @@ def append_entry(
 
 def lock_log(session: Session) -> LogHead:
     """The head's row, locked until the transaction ends: one appends or signs at a time."""
-    query = select(LogHead).with_for_update().execution_options(populate_existing=True)
-    head = session.scalar(query)
-    if head is None:
-        _add_head(session)
-        head = session.execute(query).scalar_one()
-    return head
-
-
-def _add_head(session: Session) -> None:
-    # Two first appends at once both come here; the second waits for the first, and adds nothing.
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    empty = {"id": HEAD_ID, "size": 0, "root": merkle.EMPTY_ROOT.hex()}
-    session.execute(insert(cast(Table, LogHead.__table__)).values(empty).on_conflict_do_nothing())
+    return session.execute(
+        select(LogHead).with_for_update().execution_options(populate_existing=True)
+    ).scalar_one()

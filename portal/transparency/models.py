@@ -1,15 +1,16 @@
-from sqlalchemy import BigInteger, Integer, String, Text, event
+from sqlalchemy import BigInteger, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core.db import Base, Touched, Touching
-from portal.transparency import triggers
 
-HEAD_ID = 1
 CHECKPOINT_ID = "log"
 
 
 class LogEntry(Touching, Base):
-    """One entry. `text` is its canonical JSON, the leaf to the byte; the rest is for queries."""
+    """One entry. `text` is its canonical JSON, the leaf to the byte; the rest is for queries.
+
+    Triggers refuse every UPDATE, the DELETE of a signed entry, and an INSERT out of order.
+    """
 
     __tablename__ = "log_entries"
 
@@ -41,6 +42,3 @@ class LogHead(Touching, Base):
 
     def touches(self) -> list[Touched]:
         return [("checkpoint", CHECKPOINT_ID)] if self.text else []
-
-
-event.listen(LogEntry.__table__, "after_create", triggers.create)

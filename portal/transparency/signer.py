@@ -108,8 +108,7 @@ def fingerprint(session: Session, settings: Settings) -> str:
 
 
 def _seems_settled(session: Session, data: Path) -> bool:
-    head = session.execute(select(LogHead.size, LogHead.root, LogHead.trouble)).first()
-    size, root, trouble = head or (0, merkle.EMPTY_ROOT.hex(), None)
+    size, root, trouble = session.execute(select(LogHead.size, LogHead.root, LogHead.trouble)).one()
     try:
         written = statefile.read_head(data)
     except BadStateFile:
@@ -119,13 +118,12 @@ def _seems_settled(session: Session, data: Path) -> bool:
 
 
 def _stored(session: Session) -> tuple[int, str | None]:
-    row = session.execute(select(LogHead.size, LogHead.trouble)).first()
-    return (row.size, row.trouble) if row else (0, None)
+    row = session.execute(select(LogHead.size, LogHead.trouble)).one()
+    return row.size, row.trouble
 
 
 def _plan(session: Session, data: Path) -> _Plan:
-    head = session.execute(select(LogHead.size, LogHead.root, LogHead.text)).first()
-    size = head.size if head else 0
+    size, text = session.execute(select(LogHead.size, LogHead.text)).one()
     leaves = [leaf.encode() for leaf in list_leaves(session)]
     try:
         copy = statefile.read(data)
@@ -133,7 +131,7 @@ def _plan(session: Session, data: Path) -> _Plan:
             return _Plan(leaves, size, None)
         _must_not_be_ahead(copy, size)
         seed, origin = _seed(leaves, data), _parse(leaves, 0).body["origin"]
-        _must_be_as_signed(leaves, copy, text=head.text if head else None, seed=seed)
+        _must_be_as_signed(leaves, copy, text=text, seed=seed)
         lawful, refused = _lawful(leaves, size)
     except (Trouble, BadKeyFile, BadStateFile) as error:
         return _Plan(leaves, size, str(error))
