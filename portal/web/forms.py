@@ -28,6 +28,14 @@ _SEEN = {
 class BaseForm(FlaskForm):
     """A form with CSRF. `refuse` puts a domain error's text beside its field."""
 
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Check the shape; the first invalid field takes the focus when the form is shown again."""
+        is_valid = bool(super().validate(extra_validators))
+        wrong = next((field for field in self if field.errors), None)
+        if wrong is not None:
+            _take_focus(wrong)
+        return is_valid
+
     def refuse(self, text: str, *, field: str | None = None) -> None:
         """Add a message to `field`, or to the form as a whole."""
         if field is None or field not in self._fields:
@@ -35,6 +43,11 @@ class BaseForm(FlaskForm):
         else:
             found = self._fields[field]
             found.errors = [*found.errors, text]
+            _take_focus(found)
+
+
+def _take_focus(field: Field) -> None:
+    field.render_kw = {**(field.render_kw or {}), "autofocus": True}
 
 
 def tidy(value: str | None) -> str | None:

@@ -53,16 +53,6 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (isDialog(dialog) && !dialog.open) dialog.showModal();
 });
 
-// A form in the dialog aims at the row it changes. If the input is bad, the answer is the question
-// again and belongs into the dialog.
-document.addEventListener("htmx:beforeSwap", (event) => {
-  const dialog = event.detail.requestConfig.elt.closest("dialog[data-dialog]");
-  if (dialog && event.detail.xhr.status === 422) {
-    event.detail.target = dialog;
-    event.detail.swapOverride = "innerHTML";
-  }
-});
-
 // Anything but bad input ends the question; the flash behind the dialog tells how.
 document.addEventListener("htmx:afterRequest", (event) => {
   const dialog = event.detail.requestConfig.elt.closest("dialog[data-dialog]");
