@@ -36,10 +36,17 @@ const behaviours = [
   ["time[data-local-time]", localiseTime],
 ];
 
+// htmx announces the whole page once it starts, and a second listener would copy twice.
+const enhanced = new WeakSet();
+
 function enhance(root) {
   for (const [selector, start] of behaviours) {
-    if (root.matches?.(selector)) start(root);
-    root.querySelectorAll(selector).forEach(start);
+    const found = [...(root.matches?.(selector) ? [root] : []), ...root.querySelectorAll(selector)];
+    for (const element of found) {
+      if (enhanced.has(element)) continue;
+      enhanced.add(element);
+      start(element);
+    }
   }
 }
 
