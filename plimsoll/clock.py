@@ -44,6 +44,7 @@ class PortalTime:
         self._clock = clock
         # Portal time minus monotonic time; None before the first message.
         self._lead: float | None = None
+        self._heard_at = 0.0
 
     @property
     def is_known(self) -> bool:
@@ -52,7 +53,8 @@ class PortalTime:
 
     def hear(self, now: int) -> None:
         """Take the `now` of a message, Unix seconds."""
-        lead = now - self._clock.monotonic()
+        self._heard_at = self._clock.monotonic()
+        lead = now - self._heard_at
         if self._lead is None or lead > self._lead or self._lead - lead > _TOLERANCE_SECONDS:
             self._lead = lead
 
@@ -61,6 +63,10 @@ class PortalTime:
         if self._lead is None:
             return self._clock.now()
         return self._clock.monotonic() + self._lead
+
+    def age_seconds(self) -> float | None:
+        """How long ago the portal was heard; None if not since this process started."""
+        return None if self._lead is None else self._clock.monotonic() - self._heard_at
 
     def offset(self) -> float:
         """How far the portal's clock is ahead of ours, in seconds."""

@@ -45,7 +45,7 @@ class Key(NamedTuple):
     is_revoked: bool
     networks: tuple[_Network, ...] | None
     models: frozenset[str] | None
-    plans: dict[str, Any]
+    plans: dict[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +55,7 @@ class Org:
     id: str
     record: OrgRecord
     fallback: str | None
-    plans: dict[str, Any] = field(default_factory=dict)
+    plans: dict[Any, Any] = field(default_factory=dict)
 
 
 class Replica:
@@ -119,6 +119,14 @@ class Replica:
         org = Org(org_id, record, row.fallback)
         self._remember(org_id, org, generation=generation)
         return org
+
+    def age_seconds(self) -> float | None:
+        """How long ago the portal was last heard, also before this start; None if never."""
+        age = self.time.age_seconds()
+        if age is not None:
+            return age
+        heard_at = self.store.meta.get("heard_at")
+        return None if heard_at is None else max(0.0, self.clock.now() - heard_at)
 
     def take_nacks(self) -> list[Nack]:
         """What could not be read since the last call; each is handed out once."""

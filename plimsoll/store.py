@@ -12,6 +12,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 REVOKED_KEPT_SECONDS = 90 * 86_400
+# Longer than the longest window; what is older says nothing any more.
+COUNTERS_KEPT_MS = 62 * 86_400_000
 
 _PATTERN = "state-*.db"
 _TABLES = """
@@ -141,10 +144,13 @@ class Store:
             rows = self._read.execute("SELECT leaf FROM log ORDER BY seq").fetchall()
         return [leaf for (leaf,) in rows]
 
-    def counters(self) -> list[tuple[str, int, int]]:
-        """The counters as last saved: name, used, at."""
+    def counter(self, name: str) -> tuple[int, int] | None:
+        """A counter as last saved: used and mark."""
         with self._read_lock:
-            return self._read.execute("SELECT name, used, at FROM counter").fetchall()
+            found: tuple[int, int] | None = self._read.execute(
+                "SELECT used, at FROM counter WHERE name = ?", (name,)
+            ).fetchone()
+        return found
 
     def size_bytes(self) -> int:
         """Size of the store on disk."""
@@ -184,11 +190,12 @@ class Store:
         with self.transaction() as connection:
             write_revoked(connection, revoked, at)
 
-    def save(self, counters: Iterable[tuple[str, int, int]], gone: Iterable[str] = ()) -> None:
-        """Write counters (name, used, at) and drop those that are back at zero."""
+    def save(self, counters: Iterable[tuple[str, int, int]], **meta: int) -> None:
+        """Write counters (name, used, mark in Unix milliseconds) and small facts beside them."""
         with self.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?, ?)", counters)
-            connection.executemany("DELETE FROM counter WHERE name = ?", ((name,) for name in gone))
+            write_meta(connection, meta)
+        self.meta.update(meta)
 
     def set_meta(self, **values: str | int | bytes) -> None:
         """Keep small facts beside the state."""
@@ -258,8 +265,11 @@ class Store:
         self._reload_meta()
 
     def _begin_boot(self) -> None:
-        now = self.meta.get("boot", 0)
-        self.set_meta(boot=int(now) + 1)
+        oldest = int(time.time() * 1000) - COUNTERS_KEPT_MS  # noqa: TID251 - no clock yet
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM counter WHERE at < ?", (oldest,))
+            write_meta(connection, {"boot": int(self.meta.get("boot", 0)) + 1})
+        self._reload_meta()
 
     def _reload_meta(self) -> None:
         with self._write_lock:

@@ -60,7 +60,7 @@ class Standing(NamedTuple):
     silent_seconds: float | None
 
 
-class _StartAgain(Exception):  # noqa: N818 - no error: the stream ends and another begins
+class _StartAgain(Exception):
     """End this stream and begin another after so many seconds."""
 
     def __init__(self, seconds: float, reason: str) -> None:

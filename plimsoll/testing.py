@@ -265,9 +265,11 @@ class FakePortal:
         from plimsoll.testing_http import serving
 
         with serving(self) as url:
+            self.url, unserved = url, self.url
             try:
                 yield url
             finally:
+                self.url = unserved
                 self.drop()
 
     def __call__(

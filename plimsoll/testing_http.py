@@ -1,6 +1,5 @@
 """How `plimsoll.testing.FakePortal` is reached: in process or over a real socket."""
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -46,13 +45,10 @@ class _Stream(httpx2.SyncByteStream):
 @contextmanager
 def serving(application: Any) -> Iterator[str]:
     """Serve a WSGI application on a free port of this machine; yields its address."""
-    from waitress import create_server
+    from plimsoll.serving import Server
 
-    server = create_server(application, host="127.0.0.1", port=0, threads=_THREADS)
-    thread = threading.Thread(target=server.run, name="plimsoll-testing", daemon=True)
-    thread.start()
+    server = Server(application, host="127.0.0.1", port=0, threads=_THREADS)
     try:
-        yield f"http://127.0.0.1:{server.effective_port}"
+        yield server.url
     finally:
         server.close()
-        thread.join(5)

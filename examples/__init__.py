@@ -1,0 +1,1 @@
+"""Things to run and to read: a guarded API, and the sample catalogue."""

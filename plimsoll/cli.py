@@ -1,0 +1,112 @@
+"""The `plimsoll` command: `plimsoll gateway` runs the check service."""
+
+import argparse
+import ipaddress
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from plimsoll.errors import PlimsollError
+from plimsoll.gateway import Gateway
+
+EXIT_USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; answers the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # One line per request to the portal would drown what matters.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    try:
+        return _gateway(options)
+    except (PlimsollError, OSError, ValueError) as error:
+        print(f"plimsoll: {error}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+def read_token(path: str | Path) -> str:
+    """The gateway's token: the last line of a file, so that the output of enrolment will do.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is empty.
+    """
+    lines = Path(path).read_text(encoding="ascii", errors="replace").split()
+    if not lines:
+        raise ValueError(f"{path} holds no token")
+    return lines[-1]
+
+
+def _gateway(options: argparse.Namespace) -> int:
+    from plimsoll.service import create_app
+    from plimsoll.serving import parse_listen, serve_until_stopped
+
+    host, port = parse_listen(options.listen)
+    read_token(options.token_file)
+    gateway = Gateway(
+        options.state,
+        portal_url=options.portal,
+        # Read anew at each connection, so that a rotated token needs no restart.
+        token=lambda: read_token(options.token_file),
+        observe=options.observe,
+        max_stale_seconds=options.max_stale,
+        fingerprint=options.fingerprint,
+    )
+    if options.max_stale is None:
+        logging.getLogger("plimsoll").warning(
+            "without --max-stale this gateway decides from its copy for as long as the portal is"
+            " away, however old the copy gets"
+        )
+    app = create_app(
+        gateway, trusted_proxies=options.trusted_proxies, deny_status=options.deny_status
+    )
+    with gateway:
+        serve_until_stopped(app, host=host, port=port)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="plimsoll", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    gateway = commands.add_parser("gateway", help="run the check service")
+    add = gateway.add_argument
+    add("--portal", required=True, metavar="URL", help="address of the portal")
+    add("--token-file", required=True, metavar="FILE", help="file with this gateway's token")
+    add("--state", required=True, metavar="DIR", help="folder for the copy of the state")
+    add("--listen", required=True, metavar="HOST:PORT", help="where to answer")
+    add("--fingerprint", metavar="SHA256", help="pin the log's key; printed at enrolment")
+    add("--max-stale", type=_seconds, metavar="S", help="refuse on state older than S seconds")
+    add("--observe", action="store_true", help="decide and count, but let requests pass")
+    add("--deny-status", type=_status, metavar="N", help="answer every refusal with this status")
+    add(
+        "--trusted-proxies",
+        type=_networks,
+        default=(),
+        metavar="CIDR,…",
+        help="believe X-Client-IP from these peers",
+    )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise ValueError(text)
+    return seconds
+
+
+def _status(text: str) -> int:
+    status = int(text)
+    if not 400 <= status <= 599:  # noqa: PLR2004 - HTTP's own bounds of an error
+        raise ValueError(text)
+    return status
+
+
+def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(each.strip()) for each in text.split(","))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

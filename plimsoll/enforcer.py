@@ -1,0 +1,351 @@
+"""Decides about requests: `check` before, `settle` after (LIMITS.md section 1, EXACT.md 19 to 26).
+
+One decision is atomic over all limits that apply: either each of them takes its share or none.
+"""
+
+import hashlib
+import ipaddress
+import itertools
+import secrets
+import threading
+from collections import Counter as Tally
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from plimsoll.clock import SteadyTime
+from plimsoll.contract import tokens
+from plimsoll.contract.limits import EXACT_BOUND
+from plimsoll.contract.windows import NEVER, Hold, State
+from plimsoll.counters import LocalCounters
+from plimsoll.decision import Code, Decision, Reading
+from plimsoll.plans import METRIC_ORDER, Plan, PlannedLimit, Planner
+from plimsoll.replica import Key, Org, Replica
+
+KEY_PREFIXES = ("plim_live_", "plim_test_")
+# A reservation that is not settled by then stands as used.
+UNSETTLED_MS = 15 * 60 * 1000
+
+# What an observing gateway refuses all the same: nobody could tell whose request it is, or the
+# provider has said no to this very caller.
+_REFUSED_ALWAYS = frozenset(
+    {
+        Code.KEY_MISSING,
+        Code.KEY_MALFORMED,
+        Code.KEY_UNKNOWN,
+        Code.KEY_REVOKED,
+        Code.ORG_SUSPENDED,
+        Code.NOT_READY,
+    }
+)
+_SPEND = METRIC_ORDER["spend_microusd"]
+_IN_FLIGHT = METRIC_ORDER["concurrent_requests"]
+
+
+class _Reservation(NamedTuple):
+    """An admitted request that is not settled yet; `amounts` by place in `METRIC_ORDER`."""
+
+    at_ms: int
+    limits: tuple[PlannedLimit, ...]
+    holds: list[Hold]
+    amounts: tuple[int, ...]
+
+
+class Enforcer:
+    """The gate over a replica. Threads may share it; it starts none."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        *,
+        portal_url: str = "",
+        observe: bool = False,
+        max_stale_seconds: float | None = None,
+        key_prefixes: Sequence[str] = KEY_PREFIXES,
+    ) -> None:
+        """`observe` lets pass what it would refuse; `max_stale_seconds` refuses on old state."""
+        self.replica = replica
+        self.is_observing = observe
+        self.max_stale_seconds = max_stale_seconds
+        self.tally: Tally[Code] = Tally()
+        self._key_prefixes = tuple(key_prefixes)
+        self._steady = SteadyTime(replica.clock)
+        self._counters = LocalCounters(replica.store, self._steady)
+        self._planner = Planner(replica, self._counters, portal_url=portal_url)
+        self._lock = threading.Lock()
+        self._open: dict[str, _Reservation] = {}
+        self._numbers = itertools.count(1)
+        # Not guessable, though made cheaply: whoever settles must have been given the id.
+        self._series = f"dec_{secrets.token_hex(12)}_"
+
+    # ---- before a request ----
+
+    def check(
+        self,
+        secret: str | None,
+        *,
+        model: str | None = None,
+        input_tokens: int = 0,
+        max_tokens: int | None = None,
+        client_ip: str | None = None,
+    ) -> Decision:
+        """Whether a request with this key may pass; if so it is counted.
+
+        `model` is the exact slug, None for a request without one. Output tokens are reserved:
+        `max_tokens`, else the tier's published reserve. Settle what was admitted.
+
+        Raises:
+            ValueError: an amount is negative or 2**53 or more.
+        """
+        if not 0 <= input_tokens < EXACT_BOUND or not 0 <= (max_tokens or 0) < EXACT_BOUND:
+            raise ValueError("amounts are from 0 to below 2**53")
+        now = self.replica.time.now()
+        key = self._key(secret)
+        if isinstance(key, Code):
+            return self._refuse(key)
+        plan = self._plan(key, model, client_ip=client_ip, now=now)
+        if isinstance(plan, Code):
+            return self._refuse(plan, key)
+        output = plan.reserve_output if max_tokens is None else max_tokens
+        total = input_tokens + output
+        if max_tokens is None and plan.reserve_total is not None:
+            total = max(input_tokens, plan.reserve_total)
+        # By place in METRIC_ORDER: requests, input, output, total, in flight, spend.
+        return self._decide(key, plan, (1, input_tokens, output, total, 1, 1), now=now)
+
+    def limits(self, secret: str | None, *, client_ip: str | None = None) -> Decision:
+        """All limits of the key's organisation and of the key, read without counting anything."""
+        now = self.replica.time.now()
+        key = self._key(secret)
+        if isinstance(key, Code):
+            return self._refuse(key)
+        org = self._admit_key(key, client_ip, now)
+        if isinstance(org, Code):
+            return self._refuse(org, key)
+        plans = self._planner.all_plans(key, org, now=now)
+        if isinstance(plans, Code):
+            return self._refuse(plans, key)
+        # A shared limit is part of every model's plan.
+        limits = {limit.name: limit for plan in plans for limit in plan.limits}
+        times = self._times(now)
+        with self._lock:
+            readings = [_reading(limit, limit.counter.state, times) for limit in limits.values()]
+        return _allowed(key, "", tuple(readings))
+
+    # ---- after a request ----
+
+    def settle(
+        self,
+        decision_id: str,
+        *,
+        output_tokens: int | None = None,
+        input_tokens: int | None = None,
+        spend_microusd: int | None = None,
+        failed: bool = False,
+    ) -> bool:
+        """Say what an admitted request took; a second call changes nothing.
+
+        Tokens that are None stay as they were admitted or reserved; `failed` (the provider's
+        5xx) gives everything back. Answers whether there was something to settle.
+
+        Raises:
+            ValueError: an amount is negative or 2**53 or more.
+        """
+        amounts = (output_tokens or 0, input_tokens or 0, spend_microusd or 0)
+        if not all(0 <= amount < EXACT_BOUND for amount in amounts):
+            raise ValueError("amounts are from 0 to below 2**53")
+        times = self._times(self.replica.time.now())
+        with self._lock:
+            reservation = self._open.pop(decision_id, None)
+            if reservation is None:
+                return False
+            _, took_in, took_out, total, *_ = reservation.amounts
+            if input_tokens is not None or output_tokens is not None:
+                took_in = took_in if input_tokens is None else input_tokens
+                took_out = took_out if output_tokens is None else output_tokens
+                total = took_in + took_out
+            actual = (1, took_in, took_out, total, 0, spend_microusd or 0)
+            self._settle(reservation, _NOTHING if failed else actual, times)
+        return True
+
+    def save(self) -> None:
+        """Write the counters that changed to the store; call it each second and at the end."""
+        self._counters.save(self._lock)
+
+    # ---- whose request it is ----
+
+    def _key(self, secret: str | None) -> Key | Code:
+        if not self.replica.is_ready or self.is_stale():
+            return Code.NOT_READY
+        if not secret:
+            return Code.KEY_MISSING
+        key = self.replica.key(hashlib.sha256(secret.encode(errors="replace")).digest())
+        if key is not None:
+            return key
+        # Only what is not known has to prove its shape: a known key's digest already did.
+        if not any(tokens.looks_like(secret, prefix) for prefix in self._key_prefixes):
+            return Code.KEY_MALFORMED
+        return Code.KEY_UNKNOWN
+
+    def is_stale(self) -> bool:
+        """Whether the state is older than `max_stale_seconds` allows."""
+        if self.max_stale_seconds is None:
+            return False
+        age = self.replica.age_seconds()
+        return age is None or age > self.max_stale_seconds
+
+    def _plan(
+        self, key: Key, model: str | None, *, client_ip: str | None, now: float
+    ) -> Plan | Code:
+        org = self._admit_key(key, client_ip, now)
+        if isinstance(org, Code):
+            return org
+        # A key that is bound to models never passes without naming one of them.
+        if key.models is not None and model not in key.models:
+            return Code.MODEL_NOT_ALLOWED
+        return self._planner.plan(key, org, model, now=now)
+
+    def _admit_key(self, key: Key, client_ip: str | None, now: float) -> Org | Code:
+        """The organisation, or the first refusal in the order of EXACT.md 24."""
+        refusal = self._refused_key(key, now)
+        if refusal is not None or key.record is None:
+            return refusal or Code.KEY_REVOKED
+        org = self.replica.org(key.record.org)
+        if org is None:
+            return Code.NOT_READY
+        if org.record.state == "suspended":
+            return Code.ORG_SUSPENDED
+        if key.networks is not None and not _is_within(client_ip, key):
+            return Code.NETWORK_NOT_ALLOWED
+        return org
+
+    def _refused_key(self, key: Key, now: float) -> Code | None:
+        record = key.record
+        if key.is_revoked or record is None:
+            return Code.KEY_REVOKED
+        # The later of both clocks: a portal set back cannot lengthen a key's life.
+        if record.expires_at is not None and record.expires_at <= max(
+            now, self.replica.clock.now()
+        ):
+            return Code.KEY_EXPIRED
+        return Code.KEY_PAUSED if record.state == "paused" else None
+
+    # ---- the decision ----
+
+    def _decide(self, key: Key, plan: Plan, amounts: tuple[int, ...], *, now: float) -> Decision:
+        times = self._times(now)
+        planned = plan.limits
+        with self._lock:
+            self._drop_unsettled(times[1])
+            waits = [
+                each.gauge.wait_ms(each.counter.state, amounts[each.metric], times[each.is_bucket])
+                for each in planned
+            ]
+            if not any(waits):
+                self.tally[Code.ALLOWED] += 1
+                return self._charge(key, planned, amounts, times=times)
+            readings = tuple(
+                _reading(each, each.counter.state, times, wait_ms=wait)
+                for each, wait in zip(planned, waits, strict=True)
+            )
+        return self._counted(_refused_by_limits(key, readings))
+
+    def _charge(
+        self,
+        key: Key,
+        planned: tuple[PlannedLimit, ...],
+        amounts: tuple[int, ...],
+        *,
+        times: tuple[int, int],
+    ) -> Decision:
+        holds, readings = [], []
+        dirty = self._counters.dirty
+        for each in planned:
+            counter = each.counter
+            amount = 0 if each.metric == _SPEND else amounts[each.metric]
+            at = times[each.is_bucket]
+            state = counter.state = each.gauge.charge(counter.state, amount, at)
+            holds.append(Hold(amount, state[1], each.gauge.quota))
+            readings.append(_reading(each, state, times))
+            dirty.add(counter)
+        decision_id = self._series + str(next(self._numbers))
+        self._open[decision_id] = _Reservation(times[1], planned, holds, amounts)
+        return _allowed(key, decision_id, tuple(readings))
+
+    def _settle(
+        self, reservation: _Reservation, actual: tuple[int, ...], times: tuple[int, int]
+    ) -> None:
+        for each, hold in zip(reservation.limits, reservation.holds, strict=True):
+            counter = each.counter
+            counter.state = each.gauge.settle(
+                counter.state, hold, actual=actual[each.metric], now_ms=times[each.is_bucket]
+            )
+            self._counters.dirty.add(counter)
+
+    def _drop_unsettled(self, steady_ms: int) -> None:
+        # In order of admission, so only the oldest has to be looked at.
+        while self._open:
+            oldest = next(iter(self._open))
+            reservation = self._open[oldest]
+            if steady_ms - reservation.at_ms < UNSETTLED_MS:
+                return
+            del self._open[oldest]
+            for each, hold in zip(reservation.limits, reservation.holds, strict=True):
+                # What was reserved stands as used; a request in flight is no longer believed in.
+                if each.metric == _IN_FLIGHT:
+                    state = each.counter.state
+                    each.counter.state = each.gauge.settle(state, hold, actual=0, now_ms=steady_ms)
+
+    def _times(self, now: float) -> tuple[int, int]:
+        """Unix milliseconds by the portal's clock, and as even as the monotonic clock."""
+        return int(now * 1000), int(self._steady.now() * 1000)
+
+    def _refuse(self, code: Code, key: Key | None = None) -> Decision:
+        if key is None or key.record is None:
+            return self._counted(Decision(code))
+        record = key.record
+        return self._counted(Decision(code, "", record.org, key.id, record.environment))
+
+    def _counted(self, refused: Decision) -> Decision:
+        self.tally[refused.code] += 1
+        if self.is_observing and refused.code not in _REFUSED_ALWAYS:
+            return refused._replace(is_observed=True)
+        return refused
+
+
+_NOTHING = (0,) * len(METRIC_ORDER)
+
+
+def _allowed(key: Key, decision_id: str, readings: tuple[Reading, ...]) -> Decision:
+    record = key.record
+    if record is None:
+        raise AssertionError("an unreadable key counts as revoked")
+    return Decision(Code.ALLOWED, decision_id, record.org, key.id, record.environment, readings)
+
+
+def _refused_by_limits(key: Key, readings: tuple[Reading, ...]) -> Decision:
+    never = tuple(each for each in readings if each.wait_ms == NEVER)
+    refusing = never or tuple(each for each in readings if each.wait_ms)
+    code = Code.REQUEST_TOO_LARGE if never else Code.LIMIT_EXCEEDED
+    return _allowed(key, "", readings)._replace(code=code, refusing=refusing)
+
+
+def _reading(
+    each: PlannedLimit, state: State, times: tuple[int, int], *, wait_ms: int = 0
+) -> Reading:
+    at = times[each.is_bucket]
+    return Reading(
+        each.name, each.limit, each.gauge, state, at, times[0] - at, wait_ms, each.change
+    )
+
+
+def _is_within(client_ip: str | None, key: Key) -> bool:
+    if client_ip is None:
+        return False
+    try:
+        address = ipaddress.ip_address(client_ip)
+    except ValueError:
+        return False
+    # An IPv4 caller seen through an IPv6 socket is still that caller.
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return any(address in network for network in key.networks or ())

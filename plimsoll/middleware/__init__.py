@@ -1,0 +1,1 @@
+"""Guards for applications: `plimsoll.middleware.wsgi.GuardMiddleware`."""

@@ -1,0 +1,171 @@
+"""Which limits a request of this key for this model meets, and until when that holds.
+
+Tier limits from the verified log, raised by the organisation's grants, and caps of the key as
+limits of their own beside them (LIMITS.md section 1).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from plimsoll.contract.adjustments import Cap, Grant
+from plimsoll.contract.fold import LimitInForce
+from plimsoll.contract.limits import ALL_MODELS, METRICS, Cell, Kind, Limit, Period
+from plimsoll.contract.windows import Gauge, gauge_of
+from plimsoll.counters import Counter, LocalCounters
+from plimsoll.decision import Change, Code
+from plimsoll.replica import Key, Org, Replica
+
+# A limit that changed within this time says which change it was.
+_RECENT_SECONDS = 30 * 86_400
+# The opening table changed nothing that anybody had.
+_OPENING_CHANGE = 1
+
+METRIC_ORDER: Mapping[str, int] = {name: place for place, name in enumerate(METRICS)}
+
+
+class PlannedLimit(NamedTuple):
+    """One limit with all that deciding about it needs; `metric` is its place in `METRIC_ORDER`."""
+
+    name: str
+    limit: Limit
+    gauge: Gauge
+    counter: Counter
+    metric: int
+    is_bucket: bool
+    change: Change | None
+
+
+class Plan(NamedTuple):
+    """The limits for one organisation (or capped key) and model.
+
+    It holds for `since` ≤ portal time < `until` while the log has `log_size` entries and the
+    organisation is this one. The reserves are what a request without `max_tokens` reserves.
+    """
+
+    limits: tuple[PlannedLimit, ...]
+    reserve_output: int
+    reserve_total: int | None
+    since: float
+    until: float
+    log_size: int
+    org: Org
+
+
+class Planner:
+    """Makes plans and keeps them with the organisation or key that they are for."""
+
+    def __init__(self, replica: Replica, counters: LocalCounters, *, portal_url: str = "") -> None:
+        """`portal_url` is where changes are explained."""
+        self._replica = replica
+        self._counters = counters
+        self._portal_url = portal_url.rstrip("/")
+
+    def plan(self, key: Key, org: Org, model: str | None, *, now: float) -> Plan | Code:
+        """The plan, or why there is none: `not_ready` or `model_not_allowed`."""
+        is_capped = key.record is not None and bool(key.record.caps)
+        plans: dict[str | None, Plan] = key.plans if is_capped else org.plans
+        known = plans.get(model)
+        if (
+            known is not None
+            and known.since <= now < known.until
+            and known.log_size == self._replica.logbook.size
+            and known.org is org
+        ):
+            return known
+        made = self._make(key, org, model, now=now)
+        if isinstance(made, Plan):
+            plans[model] = made
+        return made
+
+    def all_plans(self, key: Key, org: Org, *, now: float) -> list[Plan] | Code:
+        """The plans for every model that key and tier allow, and for requests without one."""
+        policy = self._replica.logbook.policy(now)
+        allowed = sorted(policy.models if key.models is None else key.models)
+        made = [self.plan(key, org, model, now=now) for model in (*allowed, None)]
+        plans = [plan for plan in made if isinstance(plan, Plan)]
+        return plans or Code.NOT_READY
+
+    def _make(self, key: Key, org: Org, model: str | None, *, now: float) -> Plan | Code:
+        logbook = self._replica.logbook
+        # Taken before the policy: a log that grows meanwhile makes the plan stale, not wrong.
+        size = logbook.size
+        policy = logbook.policy(now)
+        tier = _tier(org, logbook.known_tiers)
+        if not policy.has_offers(tier):
+            return Code.NOT_READY
+        if model is not None and (tier, model) not in policy.offers:
+            return Code.MODEL_NOT_ALLOWED
+        in_force = policy.limits_for(tier, model)
+        raised = [_raised(each, org.record.grants, now) for each in in_force]
+        limits = [self._planned(each, org.id, now) for each in raised]
+        limits += self._capped(key, org, raised, model=model)
+        edges = [
+            logbook.holds_until(now),
+            *(grant.starts_at for grant in org.record.grants),
+            *(grant.ends_at for grant in org.record.grants if grant.ends_at is not None),
+            *(each.since + _RECENT_SECONDS for each in in_force),
+        ]
+        return Plan(
+            limits=tuple(limits),
+            reserve_output=policy.reserve(tier, "output_tokens"),
+            reserve_total=policy.counting["reserve"].get(tier, {}).get("total_tokens"),
+            since=now,
+            until=min((edge for edge in edges if edge > now), default=float("inf")),
+            log_size=size,
+            org=org,
+        )
+
+    def _planned(self, each: LimitInForce, org_id: str, now: float) -> PlannedLimit:
+        limit, since, number = each
+        is_recent = number != _OPENING_CHANGE and now < since + _RECENT_SECONDS
+        change = Change(number, f"{self._portal_url}/changelog/{number}") if is_recent else None
+        return self._limit(limit.cell.name, limit, org_id, change=change)
+
+    def _capped(
+        self, key: Key, org: Org, raised: Iterable[LimitInForce], *, model: str | None
+    ) -> list[PlannedLimit]:
+        if key.record is None:
+            return []
+        by_identity = {_identity(each.limit.cell): each.limit for each in raised}
+        owner = f"{org.id}:cap:{key.record.lineage}"
+        planned = []
+        for cap in key.record.caps:
+            if cap.model not in {model, ALL_MODELS}:
+                continue
+            cell = Cell("cap", cap.model, cap.metric, Kind(cap.kind), cap.period)
+            base = by_identity.get(_identity(cell), Limit(cell, cap.quota, cap.burst))
+            lowered = base.lowered(quota=cap.quota, burst=cap.burst)
+            limit = Limit(cell, lowered.quota, lowered.burst)
+            planned.append(self._limit(cell.name, limit, owner, change=None))
+        return planned
+
+    def _limit(self, name: str, limit: Limit, owner: str, *, change: Change | None) -> PlannedLimit:
+        return PlannedLimit(
+            name=name,
+            limit=limit,
+            gauge=gauge_of(limit),
+            counter=self._counters.get(owner, limit.cell),
+            metric=METRIC_ORDER[limit.cell.metric],
+            is_bucket=limit.cell.kind is Kind.BUCKET,
+            change=change,
+        )
+
+
+def _tier(org: Org, known_tiers: frozenset[str]) -> str:
+    # After a move to a tier that the verified log does not know yet, the one before still holds.
+    if org.record.tier in known_tiers or org.fallback is None:
+        return org.record.tier
+    return org.fallback
+
+
+def _raised(each: LimitInForce, grants: Iterable[Grant], now: float) -> LimitInForce:
+    limit = each.limit
+    for grant in grants:
+        is_on = grant.starts_at <= now and (grant.ends_at is None or now < grant.ends_at)
+        if is_on and _identity(grant) == _identity(limit.cell):
+            limit = limit.raised(quota=grant.quota, burst=grant.burst)
+    return each._replace(limit=limit)
+
+
+def _identity(of: Cell | Cap | Grant) -> tuple[str, str, str, Period]:
+    return (of.model, of.metric, of.kind, of.period)
