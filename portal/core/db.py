@@ -201,7 +201,7 @@ def violates(error: IntegrityError, name: str) -> bool:
     if name in text:
         return True
     _, _, columns = text.partition("UNIQUE constraint failed: ")
-    return bool(columns) and name == _unique_name(columns)
+    return "." in columns and name == _unique_name(columns)
 
 
 def _unique_name(columns: str) -> str:
