@@ -27,7 +27,7 @@ $(READY): requirements.lock
 	@test -x $(BIN)/uv || { \
 		awk '/^[^ ]/ { wanted = /^uv==/ } wanted' requirements.lock > .venv/uv.lock && \
 		$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.lock; }
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 	@touch $@
 
 .PHONY: run
