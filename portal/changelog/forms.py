@@ -47,7 +47,7 @@ class PointInTimeForm(BaseForm):
         csrf = False
 
     at = PointInTimeField(
-        "Show the limits at another time",
+        "Date or instant",
         description="A date such as 2026-12-24 (from 00:00 UTC), or an instant such as"
         " 2026-12-24T12:00:00Z. Empty means now.",
     )

@@ -13,9 +13,9 @@ MINUS = "\u2212"
 _PERIODS = ((604_800, "week"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 _ROUND = ((10**9, "billion"), (10**6, "million"))
 _ENTRIES = {
-    "automatic": "Entered automatically, once the requirements are met",
-    "request": "Entered on request",
-    "contact": "Entered by talking to us",
+    "automatic": "Automatically, once you meet the requirements",
+    "request": "On request",
+    "contact": "Talk to us",
 }
 
 
@@ -117,7 +117,7 @@ def requirement(name: str, wanted: int | bool) -> str | None:  # noqa: FBT001 --
     texts = {
         "email_confirmed": "a confirmed e-mail address",
         "second_factor": "a second factor at sign-in",
-        "account_age_days": f"an account that is {wanted:,} {_days(wanted)} old",
+        "account_age_days": f"an account {wanted:,} {_days(wanted)} old",
         "active_days": f"use on {wanted:,} {_days(wanted)}",
         "paid_microusd": f"{amount('spend_microusd', wanted)} paid",
     }
