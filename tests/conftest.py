@@ -28,6 +28,9 @@ from tests.support.databases import Database
 from tests.support.worlds import Worlds, make_settings
 
 
+pytest_plugins = ["tests.support.chromium"]
+
+
 def pytest_runtest_setup() -> None:
     """No test talks to anything but this machine."""
     pytest_socket.socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
