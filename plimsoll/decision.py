@@ -1,13 +1,13 @@
 """The answer to one question: may this request pass? (EXACT.md 19 to 24.)"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from plimsoll import headers as fields
 from plimsoll.contract.limits import Kind, Limit, Period
-from plimsoll.contract.windows import Gauge, State
+from plimsoll.contract.windows import NEVER, Gauge, State
 
 
 class Code(StrEnum):
@@ -123,12 +123,59 @@ class Reading(NamedTuple):
         return None if self.wait_ms < 0 else self.at_ms + self.wait_ms
 
 
+class Planned(Protocol):
+    """A limit as the enforcer planned it; see `plimsoll.plans.PlannedLimit`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def limit(self) -> Limit: ...
+    @property
+    def gauge(self) -> Gauge: ...
+    @property
+    def is_bucket(self) -> bool: ...
+    @property
+    def change(self) -> Change | None: ...
+
+
+class Readings(NamedTuple):
+    """All limits of a decision, taken apart only when somebody looks.
+
+    `states` are those after the decision; `times` are Unix milliseconds, by the portal's clock
+    and by the steady one that buckets refill by; `waits` is empty for an admission. `policy` is
+    the `RateLimit-Policy` field, which is the same for all requests under one plan.
+    """
+
+    planned: Sequence[Planned] = ()
+    states: Sequence[State] = ()
+    times: tuple[int, int] = (0, 0)
+    waits: Sequence[int] = ()
+    policy: str = ""
+
+    def all(self) -> tuple[Reading, ...]:
+        """One reading per limit."""
+        waits = self.waits or (0,) * len(self.planned)
+        return tuple(map(self._reading, self.planned, self.states, waits))
+
+    def _reading(self, planned: Planned, state: State, wait_ms: int) -> Reading:
+        at = self.times[planned.is_bucket]
+        return Reading(
+            planned.name,
+            planned.limit,
+            planned.gauge,
+            state,
+            at,
+            self.times[0] - at,
+            wait_ms,
+            planned.change,
+        )
+
+
 class Decision(NamedTuple):
     """A verdict with its reasons. True when the request may pass.
 
-    `id` is what `Enforcer.settle` takes; empty for a refusal, which costs nothing. `limits` are
-    all that applied, read after an admission was counted; `refusing` those that refuse. `org`,
-    `key` and `environment` (live or test) are known once the key was found. `is_observed` marks a
+    `id` is what `Enforcer.settle` takes; empty for a refusal, which costs nothing. `org`, `key`
+    and `environment` (live or test) are known once the key was found. `is_observed` marks a
     request that passes only because the gateway observes: `code` then says what it would be.
     """
 
@@ -137,8 +184,7 @@ class Decision(NamedTuple):
     org: str | None = None
     key: str | None = None
     environment: str | None = None
-    limits: tuple[Reading, ...] = ()
-    refusing: tuple[Reading, ...] = ()
+    readings: Readings = Readings()
     is_observed: bool = False
 
     def __bool__(self) -> bool:
@@ -155,6 +201,18 @@ class Decision(NamedTuple):
         return STATUSES[Code.ALLOWED] if self.allowed else STATUSES[self.code]
 
     @property
+    def limits(self) -> tuple[Reading, ...]:
+        """All limits that applied, read after an admission was counted."""
+        return self.readings.all()
+
+    @property
+    def refusing(self) -> tuple[Reading, ...]:
+        """The limits that refuse: those that never admit this much, else those that must refill."""
+        if self.code is Code.REQUEST_TOO_LARGE:
+            return tuple(each for each in self.limits if each.wait_ms == NEVER)
+        return tuple(each for each in self.limits if each.wait_ms)
+
+    @property
     def retry_after_ms(self) -> int | None:
         """Exactly how long to wait; None when not limited, or when only other requests' end helps.
 
@@ -162,7 +220,7 @@ class Decision(NamedTuple):
         """
         if self.code is not Code.LIMIT_EXCEEDED:
             return None
-        return max((each.wait_ms for each in self.refusing if each.wait_ms >= 0), default=None)
+        return max((wait for wait in self.readings.waits if wait > 0), default=None)
 
     def headers(self) -> list[tuple[str, str]]:
         """RateLimit fields, and for refusals Retry-After and WWW-Authenticate."""

@@ -9,7 +9,7 @@ import itertools
 import secrets
 import threading
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from plimsoll.clock import SteadyTime
@@ -17,7 +17,7 @@ from plimsoll.contract import tokens
 from plimsoll.contract.limits import EXACT_BOUND
 from plimsoll.contract.windows import NEVER, Hold, State
 from plimsoll.counters import LocalCounters
-from plimsoll.decision import Code, Decision, Reading
+from plimsoll.decision import Code, Decision, Readings
 from plimsoll.plans import METRIC_ORDER, Plan, PlannedLimit, Planner
 from plimsoll.replica import Key, Org, Replica
 
@@ -46,8 +46,13 @@ class _Reservation(NamedTuple):
 
     at_ms: int
     limits: tuple[PlannedLimit, ...]
-    holds: list[Hold]
+    states: list[State]
     amounts: tuple[int, ...]
+
+    def holds(self) -> Iterator[tuple[PlannedLimit, Hold]]:
+        """What was taken from each limit."""
+        for each, state in zip(self.limits, self.states, strict=True):
+            yield each, Hold(_charged(each, self.amounts), state[1], each.gauge.quota)
 
 
 class Enforcer:
@@ -112,6 +117,24 @@ class Enforcer:
         # By place in METRIC_ORDER: requests, input, output, total, in flight, spend.
         return self._decide(key, plan, (1, input_tokens, output, total, 1, 1), now=now)
 
+    def refusal(self, secret: str | None, *, client_ip: str | None = None) -> Decision | None:
+        """The refusal that needs no look at the request: of the key, organisation or network.
+
+        For gates that have to read a body before they can `check`: it need not be read for a
+        caller who is nobody. None says nothing yet, and a refusal is counted here.
+        """
+        now = self.replica.time.now()
+        key = self._key(secret)
+        if isinstance(key, Code):
+            return self._refuse(key)
+        org = self._admit_key(key, client_ip, now)
+        refused = self._refuse(org, key) if isinstance(org, Code) else None
+        # What an observing gateway lets pass is counted by the check that follows.
+        if refused is not None and refused.allowed:
+            self.tally[refused.code] -= 1
+            return None
+        return refused
+
     def limits(self, secret: str | None, *, client_ip: str | None = None) -> Decision:
         """All limits of the key's organisation and of the key, read without counting anything."""
         now = self.replica.time.now()
@@ -125,11 +148,11 @@ class Enforcer:
         if isinstance(plans, Code):
             return self._refuse(plans, key)
         # A shared limit is part of every model's plan.
-        limits = {limit.name: limit for plan in plans for limit in plan.limits}
+        limits = tuple({limit.name: limit for plan in plans for limit in plan.limits}.values())
         times = self._times(now)
         with self._lock:
-            readings = [_reading(limit, limit.counter.state, times) for limit in limits.values()]
-        return _allowed(key, "", tuple(readings))
+            states = [limit.counter.state for limit in limits]
+        return _about(Code.ALLOWED, key, readings=Readings(limits, states, times))
 
     # ---- after a request ----
 
@@ -232,8 +255,7 @@ class Enforcer:
     # ---- the decision ----
 
     def _decide(self, key: Key, plan: Plan, amounts: tuple[int, ...], *, now: float) -> Decision:
-        times = self._times(now)
-        planned = plan.limits
+        planned, times = plan.limits, self._times(now)
         with self._lock:
             self._drop_unsettled(times[1])
             waits = [
@@ -241,40 +263,34 @@ class Enforcer:
                 for each in planned
             ]
             if not any(waits):
-                self.tally[Code.ALLOWED] += 1
-                return self._charge(key, planned, amounts, times=times)
-            readings = tuple(
-                _reading(each, each.counter.state, times, wait_ms=wait)
-                for each, wait in zip(planned, waits, strict=True)
-            )
-        return self._counted(_refused_by_limits(key, readings))
+                return self._charge(key, plan, amounts, times=times)
+            states = [each.counter.state for each in planned]
+        code = Code.REQUEST_TOO_LARGE if NEVER in waits else Code.LIMIT_EXCEEDED
+        readings = Readings(planned, states, times, waits, plan.policy)
+        return self._counted(_about(code, key, readings=readings))
 
     def _charge(
-        self,
-        key: Key,
-        planned: tuple[PlannedLimit, ...],
-        amounts: tuple[int, ...],
-        *,
-        times: tuple[int, int],
+        self, key: Key, plan: Plan, amounts: tuple[int, ...], *, times: tuple[int, int]
     ) -> Decision:
-        holds, readings = [], []
+        states = []
         dirty = self._counters.dirty
-        for each in planned:
+        for each in plan.limits:
             counter = each.counter
-            amount = 0 if each.metric == _SPEND else amounts[each.metric]
-            at = times[each.is_bucket]
-            state = counter.state = each.gauge.charge(counter.state, amount, at)
-            holds.append(Hold(amount, state[1], each.gauge.quota))
-            readings.append(_reading(each, state, times))
+            counter.state = each.gauge.charge(
+                counter.state, _charged(each, amounts), times[each.is_bucket]
+            )
+            states.append(counter.state)
             dirty.add(counter)
         decision_id = self._series + str(next(self._numbers))
-        self._open[decision_id] = _Reservation(times[1], planned, holds, amounts)
-        return _allowed(key, decision_id, tuple(readings))
+        self._open[decision_id] = _Reservation(times[1], plan.limits, states, amounts)
+        self.tally[Code.ALLOWED] += 1
+        readings = Readings(plan.limits, states, times, (), plan.policy)
+        return _about(Code.ALLOWED, key, decision_id=decision_id, readings=readings)
 
     def _settle(
         self, reservation: _Reservation, actual: tuple[int, ...], times: tuple[int, int]
     ) -> None:
-        for each, hold in zip(reservation.limits, reservation.holds, strict=True):
+        for each, hold in reservation.holds():
             counter = each.counter
             counter.state = each.gauge.settle(
                 counter.state, hold, actual=actual[each.metric], now_ms=times[each.is_bucket]
@@ -289,7 +305,7 @@ class Enforcer:
             if steady_ms - reservation.at_ms < UNSETTLED_MS:
                 return
             del self._open[oldest]
-            for each, hold in zip(reservation.limits, reservation.holds, strict=True):
+            for each, hold in reservation.holds():
                 # What was reserved stands as used; a request in flight is no longer believed in.
                 if each.metric == _IN_FLIGHT:
                     state = each.counter.state
@@ -300,10 +316,7 @@ class Enforcer:
         return int(now * 1000), int(self._steady.now() * 1000)
 
     def _refuse(self, code: Code, key: Key | None = None) -> Decision:
-        if key is None or key.record is None:
-            return self._counted(Decision(code))
-        record = key.record
-        return self._counted(Decision(code, "", record.org, key.id, record.environment))
+        return self._counted(Decision(code) if key is None else _about(code, key))
 
     def _counted(self, refused: Decision) -> Decision:
         self.tally[refused.code] += 1
@@ -313,29 +326,21 @@ class Enforcer:
 
 
 _NOTHING = (0,) * len(METRIC_ORDER)
+_NO_READINGS = Readings()
 
 
-def _allowed(key: Key, decision_id: str, readings: tuple[Reading, ...]) -> Decision:
+def _charged(each: PlannedLimit, amounts: tuple[int, ...]) -> int:
+    # Spend is known when the answer is complete: admitting asks for 1 and charges nothing.
+    return 0 if each.metric == _SPEND else amounts[each.metric]
+
+
+def _about(
+    code: Code, key: Key, *, decision_id: str = "", readings: Readings = _NO_READINGS
+) -> Decision:
     record = key.record
     if record is None:
-        raise AssertionError("an unreadable key counts as revoked")
-    return Decision(Code.ALLOWED, decision_id, record.org, key.id, record.environment, readings)
-
-
-def _refused_by_limits(key: Key, readings: tuple[Reading, ...]) -> Decision:
-    never = tuple(each for each in readings if each.wait_ms == NEVER)
-    refusing = never or tuple(each for each in readings if each.wait_ms)
-    code = Code.REQUEST_TOO_LARGE if never else Code.LIMIT_EXCEEDED
-    return _allowed(key, "", readings)._replace(code=code, refusing=refusing)
-
-
-def _reading(
-    each: PlannedLimit, state: State, times: tuple[int, int], *, wait_ms: int = 0
-) -> Reading:
-    at = times[each.is_bucket]
-    return Reading(
-        each.name, each.limit, each.gauge, state, at, times[0] - at, wait_ms, each.change
-    )
+        return Decision(code, "", None, key.id)
+    return Decision(code, decision_id, record.org, key.id, record.environment, readings)
 
 
 def _is_within(client_ip: str | None, key: Key) -> bool:

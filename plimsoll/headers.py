@@ -5,13 +5,12 @@ The draft for the RateLimit fields still moves, so their form is written in one 
 """
 
 from datetime import UTC, datetime
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from plimsoll.contract.limits import Kind, period_seconds
+from plimsoll.contract.limits import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from plimsoll.decision import Decision, Reading
 
@@ -55,7 +54,7 @@ _TEXTS = {
 
 def header_fields(decision: "Decision") -> list[tuple[str, str]]:
     """All fields that a decision adds to an answer."""
-    fields = rate_limit_fields(decision.limits)
+    fields = rate_limit_fields(decision.readings.policy, decision.limits)
     if decision.allowed:
         return fields
     if decision.code == "limit_exceeded":
@@ -65,20 +64,27 @@ def header_fields(decision: "Decision") -> list[tuple[str, str]]:
     return fields
 
 
-def rate_limit_fields(limits: "Sequence[Reading]") -> list[tuple[str, str]]:
+def policy_field(limits: "Iterable[tuple[str, int, int | None]]") -> str:
+    """`RateLimit-Policy`: name, quota and, where there is one, window in seconds of each limit."""
+    return ", ".join(
+        f'"{name}";q={quota}' + ("" if window is None else f";w={window}")
+        for name, quota, window in limits
+    )
+
+
+def rate_limit_fields(policy: str, limits: "Sequence[Reading]") -> list[tuple[str, str]]:
     """`RateLimit-Policy` for every limit that applies, `RateLimit` for the tightest.
 
     `t` is an effective window in seconds, not a reset: nothing may be promised by it.
     """
     if not limits:
         return []
-    policies = ", ".join(f'"{each.name}";q={each.quota}{_window(each)}' for each in limits)
-    tightest = min(limits, key=_tightness)
+    _, _, tightest = min((each.remaining / (each.quota or 1), each.name, each) for each in limits)
     state = f'"{tightest.name}";r={tightest.remaining}'
     free_at = tightest.free_at_ms
     if free_at is not None:
         state += f";t={max(1, _ceil_seconds(free_at - tightest.at_ms))}"
-    return [("RateLimit-Policy", policies), ("RateLimit", state)]
+    return [("RateLimit-Policy", policy), ("RateLimit", state)]
 
 
 def problem(decision: "Decision") -> dict[str, object]:
@@ -163,16 +169,6 @@ def _sentence(limit: "Reading") -> str:
     if at is None:
         return f"{what} This request fits when another one of yours ends."
     return f"{what} This request fits at {rfc3339(at, milliseconds=True)}."
-
-
-def _window(limit: "Reading") -> str:
-    if limit.period is None:
-        return ""
-    return f";w={period_seconds(limit.period, limit.at_ms // 1000)}"
-
-
-def _tightness(limit: "Reading") -> tuple[Fraction, str]:
-    return Fraction(limit.remaining, limit.quota or 1), limit.name
 
 
 def _retry_after_seconds(decision: "Decision") -> int:

@@ -9,10 +9,20 @@ from typing import NamedTuple
 
 from plimsoll.contract.adjustments import Cap, Grant
 from plimsoll.contract.fold import LimitInForce
-from plimsoll.contract.limits import ALL_MODELS, METRICS, Cell, Kind, Limit, Period
+from plimsoll.contract.limits import (
+    ALL_MODELS,
+    METRICS,
+    Cell,
+    Kind,
+    Limit,
+    Period,
+    month_bounds,
+    period_seconds,
+)
 from plimsoll.contract.windows import Gauge, gauge_of
 from plimsoll.counters import Counter, LocalCounters
 from plimsoll.decision import Change, Code
+from plimsoll.headers import policy_field
 from plimsoll.replica import Key, Org, Replica
 
 # A limit that changed within this time says which change it was.
@@ -39,10 +49,12 @@ class Plan(NamedTuple):
     """The limits for one organisation (or capped key) and model.
 
     It holds for `since` ≤ portal time < `until` while the log has `log_size` entries and the
-    organisation is this one. The reserves are what a request without `max_tokens` reserves.
+    organisation is this one. `policy` is its `RateLimit-Policy` field; the reserves are what a
+    request without `max_tokens` reserves.
     """
 
     limits: tuple[PlannedLimit, ...]
+    policy: str
     reserve_output: int
     reserve_total: int | None
     since: float
@@ -104,9 +116,14 @@ class Planner:
             *(grant.starts_at for grant in org.record.grants),
             *(grant.ends_at for grant in org.record.grants if grant.ends_at is not None),
             *(each.since + _RECENT_SECONDS for each in in_force),
+            # The length of a month stands in the policy field.
+            month_bounds(int(now))[1],
         ]
         return Plan(
             limits=tuple(limits),
+            policy=policy_field(
+                (each.name, each.limit.quota, _window(each, now)) for each in limits
+            ),
             reserve_output=policy.reserve(tier, "output_tokens"),
             reserve_total=policy.counting["reserve"].get(tier, {}).get("total_tokens"),
             since=now,
@@ -149,6 +166,11 @@ class Planner:
             is_bucket=limit.cell.kind is Kind.BUCKET,
             change=change,
         )
+
+
+def _window(each: PlannedLimit, now: float) -> int | None:
+    period = each.limit.cell.period
+    return None if period is None else period_seconds(period, int(now))
 
 
 def _tier(org: Org, known_tiers: frozenset[str]) -> str:

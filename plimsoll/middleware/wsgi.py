@@ -92,20 +92,23 @@ class GuardMiddleware:
     ) -> Iterable[bytes]:
         if self._is_open(environ):
             return self._app(environ, start_response)
+        secret, client_ip = secret_of(environ), self._client_ip(environ)
+        refused = self._enforcer.refusal(secret, client_ip=client_ip)
+        if refused is not None:
+            return _refuse(start_response, refused)
         try:
             asked = self._describe(environ)
         except Rejected as rejected:
             return _answer(start_response, rejected.status, rejected.problem)
         decision = self._enforcer.check(
-            secret_of(environ),
+            secret,
             model=asked.model,
             input_tokens=asked.input_tokens,
             max_tokens=asked.max_tokens,
-            client_ip=self._client_ip(environ),
+            client_ip=client_ip,
         )
         if not decision:
-            problem = decision.problem()
-            return _answer(start_response, decision.status, problem, headers=decision.headers())
+            return _refuse(start_response, decision)
         return self._pass_on(environ, start_response, decision)
 
     def _pass_on(
@@ -192,6 +195,11 @@ def secret_of(environ: "WSGIEnvironment") -> str | None:
     if scheme.lower() == "bearer" and secret.strip():
         return str(secret.strip())
     return environ.get("HTTP_X_API_KEY") or None
+
+
+def _refuse(start_response: "StartResponse", decision: Decision) -> list[bytes]:
+    problem = decision.problem()
+    return _answer(start_response, decision.status, problem, headers=decision.headers())
 
 
 def _answer(
