@@ -27,7 +27,6 @@ from tests.support.clocks import ManualClock
 from tests.support.databases import Database
 from tests.support.worlds import Worlds, make_settings
 
-
 pytest_plugins = ["tests.support.chromium"]
 
 
@@ -94,12 +93,14 @@ def cast(sessions: Sessions) -> Cast:
 
 
 @pytest.fixture
-def app(settings: Settings, sessions: Sessions) -> Flask:
+def app(settings: Settings, sessions: Sessions) -> Iterator[Flask]:
     from portal.factory import create_app
+    from portal.sync.views import hub_of
 
     made = create_app(settings, sessions=sessions)
     made.testing = True
-    return made
+    yield made
+    hub_of(made).stop()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from collections.abc import Iterable
 
 from wtforms import RadioField, SelectMultipleField, TextAreaField
+from wtforms.fields import SelectChoice
 from wtforms.validators import Length
 from wtforms.widgets import CheckboxInput, ListWidget
 
@@ -13,7 +14,7 @@ class IssueKeyForm(BaseForm):
     name = name_field("Name", description="What will use it, such as “billing worker”.")
     environment = RadioField(
         "Environment",
-        choices=[(Environment.LIVE.value, "Live"), (Environment.TEST.value, "Test")],
+        choices=[SelectChoice(each.value, each.value.capitalize()) for each in Environment],
         default=Environment.LIVE.value,
         description="Test keys reach the same limits; the API is told that it is a test.",
     )
@@ -32,7 +33,7 @@ class IssueKeyForm(BaseForm):
 
     def offer(self, models: Iterable[str]) -> "IssueKeyForm":
         """Say which models can be ticked."""
-        self.models.choices = [(model, model) for model in models]
+        self.models.choices = [SelectChoice(model, model) for model in models]
         return self
 
     def asked(self) -> KeyRequest:

@@ -6,8 +6,8 @@ from portal.core.errors import Conflict, Invalid
 from portal.keys import commands, queries
 from portal.keys.forms import IssueKeyForm, RevokeKeyForm
 from portal.keys.models import ApiKey
-from portal.orgs.policy import Permission
-from portal.orgs.queries import get_org
+from portal.orgs.policy import Permission, may
+from portal.orgs.queries import get_org, role_of
 from portal.web import responses
 from portal.web.session import session, settings
 
@@ -16,11 +16,13 @@ bp = Blueprint("keys", __name__, url_prefix="/orgs/<org>/keys")
 
 @bp.get("")
 def keys(org: str) -> Response:
-    found = get_org(session(), current_actor(), org, needs=Permission.SEE_KEYS)
+    actor = current_actor()
+    found = get_org(session(), actor, org, needs=Permission.SEE_KEYS)
     return responses.page(
         "keys/index.html",
         fragment="keys/_key_table.html",
         org=found,
+        may_issue=may(role_of(session(), actor, found.id), Permission.ISSUE_KEY),
         keys=queries.list_keys(session(), found),
         allowance=queries.get_allowance(session(), found),
     )

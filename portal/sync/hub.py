@@ -4,6 +4,7 @@ Commits of this process wake the hub directly; those of other processes are noti
 every 20 ms while anybody watches. A watcher owns only its revision, so that a slow one harms nobody.
 """
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,12 +12,15 @@ from dataclasses import dataclass
 from typing import Self
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from plimsoll.contract.records import commit_line, put_line
 from portal.core import clock
 from portal.core.db import Sessions, snapshot, wakeup_of
 from portal.core.seal import SyncHead, SyncRecord
 from portal.sync.errors import SnapshotRequired, StreamsFull
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.02
 DELTA_MAX = 50_000
@@ -59,6 +63,7 @@ class Hub:
         self.heartbeat_seconds = heartbeat_seconds
         self._places = places
         self._watching = 0
+        self._is_polling = self._is_blind = False
         self._head: Head | None = None
         self._moved = threading.Condition()
         self._batches: OrderedDict[tuple[str, int], Batch] = OrderedDict()
@@ -75,7 +80,8 @@ class Hub:
             if self._watching >= self._places or self._stopping:
                 raise StreamsFull
             self._watching += 1
-            if self._watching == 1:
+            if not self._is_polling:
+                self._is_polling = True
                 threading.Thread(target=self._poll, name="sync-hub", daemon=True).start()
         given = threading.Event()
 
@@ -94,11 +100,13 @@ class Hub:
             self._moved.notify_all()
 
     def wait(self, seen: Head, timeout: float) -> bool:
-        """Wait until the head differs from `seen`, or the hub stops; False when time ran out."""
+        """Wait until the head is past `seen`, or the hub stops; False when time ran out."""
         with self._moved:
-            return self._moved.wait_for(
-                lambda: self._stopping or self._head not in {None, seen}, timeout
-            )
+            return self._moved.wait_for(lambda: self._stopping or self._is_past(seen), timeout)
+
+    def _is_past(self, seen: Head) -> bool:
+        head = self._head
+        return head is not None and (head.epoch != seen.epoch or head.revision > seen.revision)
 
     def batch(self, epoch: str, since: int) -> Batch:
         """What came after `since`, read once for all who ask. Raises SnapshotRequired."""
@@ -136,12 +144,24 @@ class Hub:
         wakeup = wakeup_of(self.sessions)
         seen = -1
         while True:
-            head = Head.read(self.sessions)
+            head = self._look()
             with self._moved:
-                if head != self._head:
+                if head not in {None, self._head}:
                     self._head = head
                     self._moved.notify_all()
                 if self._watching == 0 or self._stopping:
-                    self._head = None
+                    self._head, self._is_polling = None, False
                     return
             seen = wakeup.wait(seen, POLL_SECONDS)
+
+    def _look(self) -> Head | None:
+        try:
+            head = Head.read(self.sessions)
+        except SQLAlchemyError as error:
+            # Watchers must outlive a database that restarts: heartbeats go on, and we look again.
+            if not self._is_blind:
+                log.warning("the head cannot be read: %s", error)
+            self._is_blind = True
+            return None
+        self._is_blind = False
+        return head

@@ -113,6 +113,6 @@ def get_receipt(session: Session, kind: str, record_id: str) -> Receipt:
             took=None if received_at is None else received_at - committed_at,
             seen_at=seen_at,
         )
-        for name, received_at, seen_at in rows.tuples()
+        for name, received_at, seen_at in rows
     ]
     return Receipt(committed_at=committed_at, acknowledgements=lines)

@@ -22,16 +22,15 @@ REUSE_REVISIONS = 1000
 class Snapshot:
     """An open file of `put` lines and their `commit` line, and the head it was taken at.
 
-    The file's name may be gone already: who has it open reads on.
+    The file's name may be gone already: who has it open reads on, and closes it.
     """
 
     head: Head
     file: BinaryIO
 
     def chunks(self) -> Iterator[bytes]:
-        with self.file:
-            while chunk := self.file.read(CHUNK_BYTES):
-                yield chunk
+        while chunk := self.file.read(CHUNK_BYTES):
+            yield chunk
 
 
 class Snapshots:

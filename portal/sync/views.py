@@ -63,6 +63,8 @@ def state() -> Response:
     response.headers["Cache-Control"] = "no-store"
     # Not in the generator's `finally`: that never runs where nobody takes the first piece.
     response.call_on_close(leave)
+    if start.snapshot:
+        response.call_on_close(start.snapshot.file.close)
     return response
 
 

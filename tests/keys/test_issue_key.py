@@ -84,9 +84,9 @@ def test_a_viewer_may_not_issue(visit, client, cast, stored):
     ("field", "value", "said"),
     [
         ("name", "", "Enter a name."),
-        ("name", "   ", "Enter a name."),
+        ("name", "   ", "Use 1 to 80 characters."),
         ("name", "x" * 81, "1 to 80"),
-        ("name", "bell\x07", "control characters"),
+        ("name", "bell\x07", "Control characters"),
         ("name", "eilla\u202e", "direction marks"),
         ("expires_at", "soon", "such as"),
         ("expires_at", "2020-01-01T00:00", "past"),

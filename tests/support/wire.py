@@ -75,7 +75,10 @@ class Wire:
 
     def get(self, *, headers: dict[str, str] | None = None, **query: str) -> TestResponse:
         return self.app.test_client().get(
-            "/sync/v1/state", query_string=query, headers=headers or self.headers()
+            "/sync/v1/state",
+            query_string=query,
+            headers=headers or self.headers(),
+            buffered=True,
         )
 
     def pull(self, copy: Copy) -> Copy:

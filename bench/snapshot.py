@@ -1,0 +1,144 @@
+"""A million keys: build the snapshot, send it, store it; then a restart until the first decision."""
+
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy import insert, text
+
+from bench.figures import keep
+from bench.world import TOP, World, make, serving
+from plimsoll.contract import canonical, tokens
+from plimsoll.contract.records import digest_hex, digest_of, record_hash
+from plimsoll.replica import Replica
+from plimsoll.store import Store
+from plimsoll.sync import Follower
+from portal.core.db import transaction
+from portal.core.seal import SyncCommit, SyncRecord
+from portal.sync.queries import get_head
+
+KEYS = 1_000_000
+CHUNK = 20_000
+PATIENCE_SECONDS = 120.0
+SECRET = tokens.build("plim_live_", "0" * tokens.BODY_LENGTH)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = make(Path(folder) / "world", threads=8)
+        _fill(world)
+        token = world.enrol("gw")
+        state = Path(folder) / "gateway"
+        with serving(world) as url:
+            first = _follow(url, token, state)
+            again = _follow(url, token, Path(folder) / "second")
+        restart = _restart(state)
+        size = sum(file.stat().st_size for file in state.iterdir())
+    keep(
+        "snapshot",
+        {
+            "keys": f"{KEYS:,}",
+            "built, sent, verified, stored": f"{first:.2f} s",
+            "sent from the file made before, verified, stored": f"{again:.2f} s",
+            "gateway's memory at most": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MiB",
+            "gateway's store": f"{size // 2**20:,} MiB",
+            "restart: interpreter and imports": f"{restart['imports_ms']:.0f} ms",
+            "restart: store open to the first decision": f"{restart['ready_ms']:.1f} ms",
+        },
+    )
+
+
+def _fill(world: World) -> None:
+    """Records as the seal writes them. Issued one by one, a million keys would take an hour."""
+    hashes: list[bytes] = []
+
+    def rows():
+        for number in range(KEYS):
+            key_id = f"key_{number:026d}"
+            known = tokens.secret_digest(SECRET) if number == 0 else None
+            data = canonical.encode(_key(world, key_id, known))
+            made = record_hash("key", key_id, data)
+            hashes.append(made)
+            yield {
+                "kind": "key",
+                "id": key_id,
+                "data": data.decode(),
+                "hash": made.hex(),
+                "revision": revision,
+            }
+
+    with world.sessions() as session, transaction(session):
+        head = get_head(session)
+        revision = head.revision + 1
+        pending = rows()
+        while chunk := list(islice(pending, CHUNK)):
+            session.execute(insert(SyncRecord), chunk)
+        head.revision, head.count = revision, head.count + KEYS
+        others = session.execute(
+            text("SELECT hash FROM sync_record WHERE revision < :r"), {"r": revision}
+        )
+        hashes += [bytes.fromhex(row.hash) for row in others]
+        head.digest = digest_hex(digest_of(hashes))
+        session.add(SyncCommit(revision=revision, digest=head.digest))
+
+
+def _key(world: World, key_id: str, digest: str | None) -> dict[str, object]:
+    return {
+        "hash": digest or hashlib.sha256(key_id.encode()).hexdigest(),
+        "org": world.org_id,
+        "lineage": key_id,
+        "environment": "live",
+        "state": "active",
+        "expires_at": None,
+        "models": None,
+        "networks": None,
+        "caps": [],
+    }
+
+
+def _follow(url: str, token: str, state: Path) -> float:
+    store = Store(state)
+    replica = Replica(store)
+    follower = Follower(replica, url, token)
+    began = time.perf_counter()
+    follower.start()
+    while not replica.is_ready:
+        assert time.perf_counter() - began < PATIENCE_SECONDS
+        time.sleep(0.005)
+    took = time.perf_counter() - began
+    follower.close()
+    store.close()
+    return took
+
+
+RESTART = """
+import time
+began = time.perf_counter()
+import json, sys
+from plimsoll.enforcer import Enforcer
+from plimsoll.replica import Replica
+from plimsoll.store import Store
+imported = time.perf_counter()
+enforcer = Enforcer(Replica(Store(sys.argv[1])))
+decision = enforcer.check(sys.argv[2], model="sonnet-5")
+ready = time.perf_counter()
+assert decision, decision
+print(json.dumps({"imports_ms": (imported - began) * 1e3, "ready_ms": (ready - imported) * 1e3}))
+"""
+
+
+def _restart(state: Path) -> dict[str, float]:
+    command = [sys.executable, "-c", RESTART, str(state), SECRET]
+    made = subprocess.run(command, cwd=TOP, check=True, capture_output=True, timeout=60)
+    found: dict[str, float] = json.loads(made.stdout)
+    return found
+
+
+if __name__ == "__main__":
+    main()
