@@ -93,11 +93,11 @@ def read_plan(environ: Mapping[str, str]) -> Plan:
     """The plan from PORT, API_PORT and PORTAL_*. Raises BadSettings."""
     port = _port(environ, "PORT", default=5000)
     api_port = _port(environ, "API_PORT", default=8100)
-    addresses = {
-        "PORTAL_URL": f"http://{HOST}:{port}",
-        "PORTAL_API_URL": f"http://{HOST}:{api_port}",
-    }
-    return Plan(Settings.from_env({**addresses, **environ}), port, api_port)
+    defaults = {"PORTAL_API_URL": f"http://{HOST}:{api_port}"}
+    if environ.get("PORTAL_ENV") != "production":
+        # There the address has to be said: this machine's own would be wrong for everyone else.
+        defaults["PORTAL_URL"] = f"http://{HOST}:{port}"
+    return Plan(Settings.from_env({**defaults, **environ}), port, api_port)
 
 
 def _port(environ: Mapping[str, str], name: str, *, default: int) -> int:

@@ -20,8 +20,8 @@ def sign_up(page, product: Product) -> None:
     page.get_by_label("E-mail address").fill("ada@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_label("Organisation").fill("Acme")
-    page.get_by_role("button", name="Sign up").click()
-    page.get_by_role("heading", level=1, name="mail").wait_for()
+    page.get_by_role("button", name="Create account").click()
+    page.get_by_role("heading", name="Check your mail").wait_for()
 
 
 def confirm(page, product: Product) -> None:

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,8 @@ class Product:
 
     def launch(self, *parts: str) -> "Started":
         """Start `python app.py`, or one part of it, and wait until it answers."""
-        started = Started.launch([sys.executable, "app.py", *parts], self.environment)
+        said = self.data.with_name(f"said-{len(self._running)}.txt")
+        started = Started.launch([sys.executable, "app.py", *parts], self.environment, said)
         self._running.append(started.process)
         if parts == ("api",):
             eventually(lambda: is_open(self.api_port), seconds=START_SECONDS)
@@ -87,9 +87,8 @@ class Started:
         self._output = output
 
     @classmethod
-    def launch(cls, command: list[str], environment: dict[str, str]) -> "Started":
-        handle, name = tempfile.mkstemp(prefix="plimsoll-said-")
-        with open(handle, "wb") as output:
+    def launch(cls, command: list[str], environment: dict[str, str], said: Path) -> "Started":
+        with said.open("wb") as output:
             process = subprocess.Popen(
                 command,
                 cwd=TOP,
@@ -98,7 +97,7 @@ class Started:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        return cls(process, Path(name))
+        return cls(process, said)
 
     @property
     def said(self) -> list[str]:
@@ -119,7 +118,7 @@ class Started:
         return time.monotonic() - before
 
     def kill(self) -> list[int]:
-        """Kill −9, this process alone; returns the children that it leaves behind."""
+        """Kill -9, this process alone; returns the children that it leaves behind."""
         left = children(self.process.pid)
         self.process.kill()
         self.process.wait()
