@@ -58,7 +58,7 @@ def read(data: Path) -> list[bytes]:
     path = secrets_folder(data) / NAME
     if not path.exists():
         return []
-    first, *leaves = path.read_bytes().splitlines()
+    first, *leaves = path.read_bytes().splitlines() or [b""]
     head = _head(first)
     if len(leaves) != head.size or merkle.root(leaves) != head.root:
         raise BadStateFile(f"The entries in secrets/{NAME} do not fit its first line.")

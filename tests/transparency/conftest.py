@@ -1,0 +1,63 @@
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import func, select, text
+
+from portal.config import Settings
+from portal.core.actor import CLI
+from portal.core.db import Sessions, transaction
+from portal.changelog.commands import publish_catalog
+from portal.transparency import keyfile, signer
+from portal.transparency.commands import open_log
+from portal.transparency.models import LogEntry, LogHead
+from plimsoll.contract import checkpoint
+from tests.support.worlds import SAMPLE
+
+
+@dataclass
+class Log:
+    """The log of a test, from where its signer stands."""
+
+    sessions: Sessions
+    settings: Settings
+
+    def append(self) -> None:
+        """Open the log and publish the sample catalogue, without the step that signs."""
+        public_key = checkpoint.public_key_of(keyfile.load_or_make(self.settings.data))
+        with self.sessions() as session, transaction(session):
+            open_log(session, actor=CLI, origin=self.settings.origin, public_key=public_key)
+            publish_catalog(session, actor=CLI, data=SAMPLE.read_bytes())
+
+    def sign(self, **how) -> signer.SignOutcome:
+        return signer.sign_new(self.sessions, self.settings, **how)
+
+    def head(self) -> LogHead:
+        with self.sessions() as session:
+            return session.scalars(select(LogHead)).one()
+
+    def leaves(self) -> list[str]:
+        with self.sessions() as session:
+            return list(session.scalars(select(LogEntry.text).order_by(LogEntry.seq)))
+
+    def count(self, model) -> int:
+        with self.sessions() as session:
+            return session.scalar(select(func.count()).select_from(model))
+
+    def by_sql(self, statement: str, **values) -> None:
+        """What somebody with the database's password can do."""
+        with self.sessions.kw["bind"].connect().execution_options(portal_write=True) as link:
+            link.execute(text(statement), values)
+            link.commit()
+
+    def without_triggers(self) -> None:
+        names = ("log_entries_never_change", "log_entries_keep_signed", "log_entries_in_order")
+        if self.sessions.kw["bind"].dialect.name == "postgresql":
+            self.by_sql("ALTER TABLE log_entries DISABLE TRIGGER ALL")
+            return
+        for name in names:
+            self.by_sql(f"DROP TRIGGER {name}")
+
+
+@pytest.fixture
+def log(sessions, settings) -> Log:
+    return Log(sessions, settings)
