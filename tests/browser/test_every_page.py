@@ -1,0 +1,151 @@
+"""Every page, as people of both schemes and of wide and narrow screens meet it."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from portal.accounts.commands import make_link
+from portal.accounts.models import LinkPurpose, User
+from portal.core.actor import CLI
+from portal.core.db import transaction
+from portal.core.outbox import Message, list_mails, queue_mail
+from portal.orgs.commands import suspend_org
+from portal.orgs.models import Org
+from portal.sync.commands import add_gateway
+from tests.support.chromium import AXE_FILE, npm_file
+from tests.support.factories import make_key
+
+pytestmark = pytest.mark.browser
+
+PUBLIC = (
+    "/",
+    "/limits",
+    "/limits?at=2026-12-24",
+    "/changelog",
+    "/changelog/1",
+    "/docs",
+    "/docs/gateway",
+    "/signup",
+    "/signup/mail",
+    "/login",
+    "/set-password/{link}",
+    "/design",
+    "/dev/mail",
+    "/dev/mail/{mail}",
+    "/nothing-here",
+)
+MEMBER = (
+    "/",
+    "/orgs/acme",
+    "/orgs/acme/keys",
+    "/orgs/acme/keys/new",
+    "/orgs/acme/keys/{key}",
+    "/orgs/acme/keys/{key}/revoke",
+    "/logout",
+)
+STAFF = (
+    "/admin/orgs",
+    "/admin/orgs/acme",
+    "/admin/orgs/acme/tier",
+    "/admin/orgs/acme/suspend",
+    "/admin/orgs/delta",
+    "/admin/orgs/delta/lift",
+    "/admin/gateways",
+)
+# Answers of GET addresses that are no pages.
+NO_PAGES = {
+    "accounts.confirm_email",
+    "admin.start",
+    "changelog.limits_document",
+    "changelog.reason",
+    "health.alive",
+    "health.ready",
+    "static",
+    "sync.state",
+    "transparency.checkpoint",
+    "transparency.entries",
+}
+SCREENS = {"light": 1280, "dark": 360}
+
+
+@dataclass(frozen=True)
+class Things:
+    """What the addresses name."""
+
+    key: str
+    link: str
+    mail: str
+
+
+@pytest.fixture
+def things(sessions, cast) -> Things:
+    with sessions() as session, transaction(session):
+        acme, delta = (session.get_one(Org, org.id) for org in (cast.acme, cast.delta))
+        issued = make_key(session, org=acme, actor=cast.ada.actor)
+        suspend_org(session, actor=CLI, org=delta, reason="For the picture.")
+        add_gateway(session, actor=CLI, name="gw-1", brand="plim")
+        root = session.get_one(User, cast.root.user_id)
+        link = make_link(session, user=root, purpose=LinkPurpose.SET_PASSWORD)
+        message = Message(to=cast.ada.email, subject="Hello", text="See http://127.0.0.1/x\n")
+        queue_mail(session, message, event="picture", person=cast.ada.user_id)
+    with sessions() as session:
+        return Things(issued.key.id, link, list_mails(session)[0].id)
+
+
+def look(page, url: str) -> list[str]:
+    page.goto(url)
+    return [f"{url}: {line}" for line in faults(page)]
+
+
+def faults(page) -> list[str]:
+    """What is wrong with a page: axe's violations, and whether it is wider than the screen."""
+    page.evaluate(npm_file(AXE_FILE).read_text(encoding="utf-8"))
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    found = [
+        f"{each['id']}: {each['help']}: {[node['target'] for node in each['nodes']]}"
+        for each in result["violations"]
+    ]
+    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        found.append("wider than the screen")
+    return found
+
+
+@pytest.mark.parametrize("scheme", SCREENS)
+@pytest.mark.parametrize(
+    ("who", "paths"), [(None, PUBLIC), ("ada", MEMBER), ("root", STAFF)], ids=["all", "ada", "root"]
+)
+def test_every_page_is_accessible_and_fits(page, portal, cast, things, sign_in, scheme, who, paths):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": SCREENS[scheme], "height": 900})
+    if who:
+        sign_in(getattr(cast, who))
+
+    found = [
+        line
+        for path in paths
+        for line in look(
+            page, portal + path.format(key=things.key, link=things.link, mail=things.mail)
+        )
+    ]
+
+    assert not found, "\n".join(found)
+
+
+def test_no_page_was_forgotten(app):
+    """A new page is looked at too, or said to be none."""
+    map_ = app.url_map.bind("127.0.0.1")
+    named = [path.partition("?")[0] for path in (*PUBLIC, *MEMBER, *STAFF)]
+    looked_at = {map_.match(path)[0] for path in named if path != "/nothing-here"}
+
+    pages = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+
+    assert pages - looked_at == NO_PAGES
+
+
+def test_a_page_that_shuts_people_out_is_noticed(page):
+    page.set_content("<html><body style='width: 9000px'><img src='x'><p>Who can read this?</p>")
+
+    found = "\n".join(faults(page))
+
+    assert "image-alt" in found
+    assert "wider than the screen" in found
