@@ -31,9 +31,11 @@ def test_the_note_has_the_lines_of_the_format():
 
 def test_the_key_id_is_that_of_the_signed_note_specification():
     # The example key of c2sp.org/signed-note's reference implementation (golang.org/x/mod).
-    name, key_hash, key = (
-        ["PeterNeumann", "c74f20a3", "ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"]
-    )
+    name, key_hash, key = [
+        "PeterNeumann",
+        "c74f20a3",
+        "ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+    ]
 
     assert checkpoint.key_id(name, base64.b64decode(key)[1:]).hex() == key_hash
 
@@ -87,7 +89,7 @@ def test_signatures_of_witnesses_are_passed_over():
         assert checkpoint.verify(NOTE + line, ORIGIN, PUBLIC).size == 7
 
 
-@pytest.mark.parametrize("size", ["-1", "01", "+7", " 7", "7 ", "seven", "", "٧"])
+@pytest.mark.parametrize("size", ["-1", "01", "+7", " 7", "7 ", "seven", "", "\u0667"])
 def test_a_size_is_a_plain_decimal(size):
     text = NOTE.replace("\n7\n", f"\n{size}\n")
 

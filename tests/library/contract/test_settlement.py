@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from plimsoll.contract.limits import month_bounds
@@ -27,8 +27,9 @@ class Gate:
         if self.gauge.wait_ms(self.state, amount, self.now) != 0:
             return
         self.state = self.gauge.charge(self.state, amount, self.now)
-        # A clock that stepped back is read as standing still, by the gate and by this record.
-        seen = max([self.now, *(each[0] for each in self.taken)])
+        # A clock that stepped back is read as standing still, by the gate and by this record:
+        # at a bucket's mark, or at the last instant of the window that is still open.
+        seen = self.state[1] - isinstance(self.gauge, Window)
         self.open.append((len(self.taken), Hold(amount, self.state[1], self.gauge.quota)))
         self.taken.append([seen, amount])
 
@@ -60,7 +61,7 @@ ACTS = st.lists(
 
 
 def exceeds(taken, *, quota, burst, period_ms):
-    """The first interval in which more was taken than burst + quota × length / period, if any."""
+    """The first interval in which more was taken than burst + quota * length / period, if any."""
     for first, (start, _) in enumerate(taken):
         total = 0
         for end, amount in taken[first:]:
@@ -70,6 +71,7 @@ def exceeds(taken, *, quota, burst, period_ms):
     return None
 
 
+@settings(max_examples=300)
 @given(st.integers(1, 120), st.integers(1, 60), ACTS)
 # A refund after the refill has already given the same amount back would admit it twice.
 @example(60, 10, [(0, "admit", 10, 0), (10_000, "settle", 0, 0), (0, "admit", 10, 0)])
@@ -124,6 +126,28 @@ def test_a_bucket_gives_back_less_what_has_refilled_since():
 
     assert bucket.used(state, later) == 0
     assert bucket.settle((0, 0), Hold(100, NOW, 60), actual=0, now_ms=later) == (0, later)
+
+
+def test_the_refill_since_admission_counts_at_the_higher_of_two_quotas():
+    before = Bucket(quota=60, burst=100, period_seconds=60)
+    after = Bucket(quota=6, burst=100, period_seconds=60)
+    later = NOW + 50_000
+    state = before.charge(before.charge(EMPTY, 100, NOW), 50, later)
+
+    # 50 of the first hold leaked at the old rate; only the other 50 can come back.
+    state = after.settle(state, Hold(100, NOW, 60), actual=0, now_ms=later)
+
+    assert after.used(state, later) == 50
+
+
+def test_the_refill_since_admission_counts_though_the_clock_stepped_back():
+    bucket = Bucket(quota=60, burst=100, period_seconds=60)
+    later = NOW + 50_000
+    state = bucket.charge(bucket.charge(EMPTY, 100, NOW), 50, later)
+
+    state = bucket.settle(state, Hold(100, NOW, 60), actual=0, now_ms=NOW - 5)
+
+    assert bucket.used(state, later) == 50
 
 
 def test_after_its_whole_refill_a_hold_gives_nothing_back():

@@ -124,7 +124,7 @@ def test_an_amount_of_nothing_always_fits(used):
 
 @given(buckets(), st.lists(st.tuples(st.integers(0, 60_000), st.integers(1, 10_000)), max_size=30))
 def test_while_the_quota_stands_a_bucket_decides_as_gcra(bucket, requests):
-    """GCRA: theoretical arrival time, advanced by cost × period / quota, at most burst ahead."""
+    """GCRA: theoretical arrival time, advanced by cost * period / quota, at most burst ahead."""
     per_unit = Fraction(bucket._unit, bucket.quota)
     state, arrival, now = EMPTY, Fraction(0), NOW
     for step, amount in requests:
@@ -172,7 +172,7 @@ def test_a_bucket_refills_between_two_whole_amounts():
 
 
 @pytest.mark.parametrize(
-    "gauge", [Bucket(quota=0, burst=0, period_seconds=60), Window(quota=0, period=60)]
+    "gauge", [Bucket(quota=0, burst=5, period_seconds=60), Window(quota=0, period=60)]
 )
 def test_a_quota_of_zero_never_admits(gauge):
     assert gauge.wait_ms(EMPTY, 1, NOW) == NEVER
@@ -272,5 +272,5 @@ def test_each_kind_of_limit_has_its_arithmetic(limit, kind):
     ],
 )
 def test_a_limit_that_no_parser_lets_through_has_no_arithmetic(limit):
-    with pytest.raises(ValueError, match="t.all.requests"):
+    with pytest.raises(ValueError, match="requests"):
         gauge_of(limit)
