@@ -84,10 +84,14 @@ def require_admin() -> None:
         raise NotFound
 
 
-def _load(cookie: str) -> SignedIn | None:
-    user_id, _, session_id = cookie.partition(".")
+def _load(value: str) -> SignedIn | None:
+    user_id, _, session_id = value.partition(".")
     user = find_session_user(session(), user_id=user_id, session_id=session_id)
-    return _signed_in(user, session_id) if user else None
+    if user is None:
+        # The session ended elsewhere: the browser need not carry its name any longer.
+        cookie.pop("_user_id", None)
+        return None
+    return _signed_in(user, session_id)
 
 
 def _signed_in(user: User, session_id: str) -> SignedIn:

@@ -62,8 +62,9 @@ def get_dashboard(session: Session, actor: Actor, org: Org) -> Dashboard:
 
 
 def _limits(in_force: Policy, tier: Tier) -> dict[str, tuple[LimitInForce, ...]]:
-    """The tier's limits by model as pages name it, in the order of the published table."""
-    cells = sorted(cell for cell in in_force.limits if cell.tier == tier.slug)
+    """The tier's limits by model as pages name it; shared ones last."""
+    mine = (cell for cell in in_force.limits if cell.tier == tier.slug)
+    cells = sorted(mine, key=words.reading_order)
     found: dict[str, tuple[LimitInForce, ...]] = {
         name: () for slug, name in _models(in_force, tier).items()
     }
@@ -111,13 +112,14 @@ def _of_models(limits: Mapping[str, tuple[LimitInForce, ...]]) -> list[str]:
         return []
     first, text = next(iter(allowed.items()))
     same = len(allowed) == len(limits) and set(allowed.values()) == {text}
-    who = "Each model" if same and len(limits) > 1 else first
-    return [f"{who} allows your organisation {text}, all keys together."]
+    who = "With each model" if same and len(limits) > 1 else f"With {first}"
+    return [f"{who} that is {text}, all keys of your organisation together."]
 
 
 def _table(in_force: Policy, tier: Tier) -> LimitTable:
     limits = _limits(in_force, tier)
     held = [each.limit for found in limits.values() for each in found]
+    held.sort(key=lambda limit: words.reading_order(limit.cell))
     measures = tuple(dict.fromkeys(words.measure(limit.cell) for limit in held))
     rows = tuple(
         (

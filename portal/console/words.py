@@ -16,7 +16,7 @@ def measure(cell: Cell) -> str:
 
 
 def per(period: Period) -> str:
-    """ "per minute", "per 5 hours", "per calendar month"; "at once" where there is no period."""
+    """How a period reads: "per minute", "per 5 hours", "per calendar month", "at once"."""
     if period is None:
         return "at once"
     if period == "month":
@@ -37,12 +37,19 @@ def amount(metric: str, quota: int) -> str:
 
 
 def allowance(limit: Limit) -> str:
-    """ "1,000 requests per minute", "$100 spend per calendar month"."""
-    return f"{amount(limit.cell.metric, limit.quota)} {measure(limit.cell)}"
+    """A limit in words, as "1,000 requests per minute" or "$100 of spend per calendar month"."""
+    joint = " of " if METRICS[limit.cell.metric].unit == "microusd" else " "
+    return amount(limit.cell.metric, limit.quota) + joint + measure(limit.cell)
+
+
+def reading_order(cell: Cell) -> tuple[int, bool, int]:
+    """Requests first, then tokens, then money, as the metrics are published; short periods first."""
+    seconds = cell.period if isinstance(cell.period, int) else 0
+    return (list(METRICS).index(cell.metric), cell.period == "month", seconds)
 
 
 def listing(words: Iterable[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
+    """Words joined as "a", "a and b", "a, b and c"."""
     found: Sequence[str] = list(words)
     if len(found) < 2:  # noqa: PLR2004 -- a list with a last and others before it
         return "".join(found)

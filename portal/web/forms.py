@@ -7,7 +7,7 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import Field, StringField, TextAreaField, ValidationError
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import InputRequired, Length, StopValidation
 from wtforms.widgets import DateTimeLocalInput
 
 NAME_MAX = 80
@@ -65,16 +65,24 @@ def tidy_line(value: str | None) -> str | None:
 
 def must_be_plain(form: object, field: Field) -> None:  # noqa: ARG001
     """Refuse control characters and bidirectional marks."""
-    _refuse_control(field.data or "")
+    _refuse_control(field, allowed="")
 
 
 def _must_be_text(form: object, field: Field) -> None:  # noqa: ARG001
-    _refuse_control((field.data or "").replace("\n", "").replace("\t", ""))
+    _refuse_control(field, allowed="\n\t")
 
 
-def _refuse_control(text: str) -> None:
-    if _BIDIRECTIONAL.search(text) or any(unicodedata.category(char) in _CONTROL for char in text):
-        raise ValidationError("Leave out control characters and direction marks.")
+def _refuse_control(field: Field, *, allowed: str) -> None:
+    text = field.data or ""
+    plain = "".join(char for char in text if char in allowed or not _is_control(char))
+    if plain != text:
+        # The form comes back without them: HTML cannot carry some, and people cannot see any.
+        field.data = plain
+        raise StopValidation("Control characters and direction marks were left out. Check the rest.")
+
+
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) in _CONTROL or bool(_BIDIRECTIONAL.match(char))
 
 
 def _must_be_seen(form: object, field: Field) -> None:  # noqa: ARG001
