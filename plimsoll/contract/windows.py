@@ -80,7 +80,7 @@ class Bucket:
         if now_ms > mark:
             used -= self.quota * (now_ms - mark)
             mark = now_ms
-        return (max(0, used)) + amount * self._unit, mark
+        return max(0, used) + amount * self._unit, mark
 
     def settle(self, state: State, hold: Hold, *, actual: int, now_ms: int) -> State:
         """The state once it is known that the request took `actual`, not `hold.amount`.

@@ -71,6 +71,11 @@ def test_an_announced_change_is_listed_before_it_is_effective():
     assert change.announcement.title == "Our limits"
 
 
+def test_what_was_logged_at_the_instant_itself_was_known_then():
+    assert CELL in fold(LOG, 2**40, EFFECTIVE_AT).limits
+    assert fold(LOG, 2**40, EFFECTIVE_AT - 1).changes == {}
+
+
 @given(logs(), INSTANTS)
 def test_entries_after_the_instant_known_at_change_nothing(log, instant):
     known = [entry for entry in log if entry["at"] <= instant]
