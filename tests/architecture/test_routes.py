@@ -1,0 +1,136 @@
+"""The table of routes: each is public by this list, or behind sign-in; each POST asks for CSRF."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from werkzeug.routing import Rule
+
+from portal.web.public import is_public, public
+
+PUBLIC = {
+    "accounts.confirm_email",
+    "accounts.new_password",
+    "accounts.set_password",
+    "accounts.sign_in",
+    "accounts.start_session",
+    "changelog.change",
+    "changelog.changes",
+    "changelog.limits",
+    "changelog.limits_document",
+    "changelog.reason",
+    "console.check_mail",
+    "console.home",
+    "console.new_account",
+    "console.sign_up",
+    "dev.design",
+    "dev.mail",
+    "dev.mails",
+    "docs.api",
+    "docs.gateway",
+    "health.alive",
+    "health.ready",
+    "static",
+    "sync.report",
+    "sync.state",
+    "transparency.checkpoint",
+    "transparency.entries",
+}
+VALUES = {"org": "acme", "key": "key_00000000000000000000000000", "number": 1}
+
+
+def rules(app: Flask, method: str) -> Iterator[Rule]:
+    return (rule for rule in app.url_map.iter_rules() if method in (rule.methods or ()))
+
+
+def address(app: Flask, rule: Rule) -> str:
+    values = {name: VALUES.get(name, "x") for name in rule.arguments}
+    return str(app.url_map.bind("localhost").build(rule.endpoint, values))
+
+
+def public_endpoints(app: Flask) -> set[str]:
+    views = app.view_functions.items()
+    return {endpoint for endpoint, view in views if endpoint == "static" or is_public(view)}
+
+
+def guarded(app: Flask, method: str) -> list[str]:
+    return [address(app, rule) for rule in rules(app, method) if rule.endpoint not in PUBLIC]
+
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+def test_what_is_public_is_public_by_this_list(app):
+    assert public_endpoints(app) == PUBLIC
+
+
+def test_a_route_that_became_public_unnoticed_is_found(app):
+    app.view_functions["keys.keys"] = public(lambda: "everyone's keys")
+
+    assert public_endpoints(app) - PUBLIC == {"keys.keys"}
+
+
+def test_whoever_is_not_signed_in_is_asked_to(app, client, catalog):
+    for path in guarded(app, "GET"):
+        answer = client.get(path)
+
+        assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/login"), path
+
+
+def test_whoever_is_not_signed_in_changes_nothing(app, client, catalog):
+    app.config["WTF_CSRF_ENABLED"] = False
+
+    for path in guarded(app, "POST"):
+        answer = client.post(path)
+
+        assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/login"), path
+
+
+def test_an_unguarded_route_would_be_found(app, client):
+    """The two tests above see a view that answers strangers."""
+    app.view_functions["keys.keys"] = public(lambda org: f"the keys of {org}")
+
+    assert client.get("/orgs/acme/keys").status_code == 200
+
+
+def test_every_post_asks_for_the_token_of_the_form(app, client, cast):
+    cast.sign_in(client, cast.ada)
+    paths = [address(app, rule) for rule in rules(app, "POST") if "/sync/" not in rule.rule]
+
+    for path in paths:
+        answer = client.post(path, headers={"Accept": "application/json"})
+
+        assert answer.status_code == 400, path
+        assert answer.json["code"] == "csrf", path
+
+
+def test_only_the_sync_api_is_spared_the_token(app, client):
+    """It reads no cookie: a token that no browser sends by itself is its proof."""
+    spared = [rule.rule for rule in rules(app, "POST") if "/sync/" in rule.rule]
+
+    assert spared == ["/sync/v1/report"]
+    assert client.post("/sync/v1/report", headers={"Sync-Version": "1"}).status_code == 401
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_staffs_pages_are_not_there_for_others(app, client, cast, method):
+    app.config["WTF_CSRF_ENABLED"] = False
+    cast.sign_in(client, cast.ada)
+    paths = [path for path in guarded(app, method) if path.startswith("/admin")]
+
+    answers = {path: client.open(path, method=method).status_code for path in paths}
+
+    assert answers
+    assert set(answers.values()) == {404}, answers
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_organisations_pages_are_not_there_for_outsiders(app, client, cast, method):
+    app.config["WTF_CSRF_ENABLED"] = False
+    cast.sign_in(client, cast.dan)
+    paths = [path for path in guarded(app, method) if path.startswith("/orgs/")]
+
+    answers = {path: client.open(path, method=method).status_code for path in paths}
+
+    assert answers
+    assert set(answers.values()) == {404}, answers
