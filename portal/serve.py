@@ -8,6 +8,8 @@ from waitress import create_server, wasyncore
 
 from portal.sync.views import hub_of
 
+# Each gateway keeps two connections, each browser a few idle ones; a silent limit would shut people out.
+CONNECTIONS_MAX = 1000
 BYE_SECONDS = 1.0
 LOOP_SECONDS = 0.1
 # Far above what the application takes: its own answer is the one that people should see.
@@ -26,6 +28,7 @@ class Server:
             host=host,
             port=port,
             threads=threads,
+            connection_limit=CONNECTIONS_MAX,
             max_request_body_size=BODY_MAX_BYTES,
             ident=None,
         )

@@ -1,6 +1,7 @@
 """The database: engine, sessions, and the one way to write, `transaction()`."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,11 +17,14 @@ from sqlalchemy.orm import (
     sessionmaker,
 )
 
+from portal.core.errors import Unavailable
 from portal.core.wakeup import Wakeup
 
 log = logging.getLogger(__name__)
 
 Touched = tuple[str, str]
+
+BUSY_SECONDS = 10
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -51,6 +55,11 @@ class BulkWrite(RuntimeError):
     """A bulk write on a class that gateways must hear of: the seal would not see it."""
 
 
+class Busy(Unavailable):
+    code = "busy"
+    public = "Too much is being written at the moment. Nothing was changed; try again in a while."
+
+
 class PortalSession(Session):
     """A session that notices changes nobody committed."""
 
@@ -76,7 +85,7 @@ def make_engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=40)
-    engine = create_engine(parsed, pool_size=20, max_overflow=40)
+    engine = create_engine(parsed, pool_size=20, max_overflow=-1)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -88,7 +97,7 @@ def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ARG001
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
-        "busy_timeout=10000",
+        f"busy_timeout={BUSY_SECONDS * 1000}",
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
@@ -105,7 +114,7 @@ def make_sessions(engine: Engine, *, strict: bool) -> Sessions:
         engine,
         class_=PortalSession,
         expire_on_commit=False,
-        info={"strict": strict, "wakeup": Wakeup()},
+        info={"strict": strict, "wakeup": Wakeup(), "turn": threading.Lock()},
     )
     event.listen(factory, "after_flush", _note_flush)
     event.listen(factory, "before_commit", _refuse_bare_commit)
@@ -161,19 +170,38 @@ def transaction(session: Session) -> Iterator[None]:
     if session.new or session.dirty or session.deleted or session.info.get("flushed"):
         raise UncommittedChanges("something was changed before the transaction began")
     session.rollback()
-    session.connection(execution_options={"portal_write": True})
-    try:
-        yield
-        seal(session)
-        session.info["sealed"] = True
-        session.commit()
-    except BaseException:
-        session.rollback()
-        raise
-    finally:
-        session.info.pop("sealed", None)
+    with _turn(session):
+        session.connection(execution_options={"portal_write": True})
+        try:
+            yield
+            seal(session)
+            session.info["sealed"] = True
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            session.info.pop("sealed", None)
     session.info.pop("flushed", None)
     session.info["wakeup"].notify()
+
+
+@contextmanager
+def _turn(session: Session) -> Iterator[None]:
+    """On SQLite, where one writes at a time, threads of a process hand the turn on to each other.
+
+    Left to SQLite they would sleep and try again, the longer the more of them wait.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        yield
+        return
+    turn: threading.Lock = session.info["turn"]
+    if not turn.acquire(timeout=BUSY_SECONDS):
+        raise Busy
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 @contextmanager

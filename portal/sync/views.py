@@ -4,10 +4,11 @@ from flask import Blueprint, Flask, Response, jsonify, request
 
 from plimsoll.contract.records import Cursor
 from portal.config import Settings
-from portal.core.db import Sessions, snapshot, transaction
-from portal.sync import commands, queries, wire
+from portal.core.db import Sessions, snapshot
+from portal.sync import queries, wire
 from portal.sync.errors import BadToken, SnapshotRequired, StreamsFull
 from portal.sync.hub import Hub
+from portal.sync.intake import Intake
 from portal.sync.models import Gateway
 from portal.sync.snapshots import Snapshots
 from portal.sync.stream import Start, gzipped, lines
@@ -21,9 +22,10 @@ csrf.exempt(bp)  # no cookie plays a part here: the token is sent by hand
 
 
 def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
-    """The routes, one hub and one maker of snapshots; watchers get half the threads."""
+    """The routes, and one hub, intake and maker of snapshots each; watchers get half the threads."""
     app.register_blueprint(bp)
     app.extensions["portal.hub"] = Hub(sessions, places=settings.threads // 2)
+    app.extensions["portal.intake"] = Intake(sessions)
     app.extensions["portal.snapshots"] = Snapshots(sessions, settings.data / "snapshots")
 
 
@@ -73,9 +75,8 @@ def state() -> Response:
 def report() -> Response:
     gateway = _authenticate(wire.read_token(request))
     said = wire.read_report(request)
-    with transaction(session()):
-        counted = commands.take_report(session(), gateway_id=gateway.id, report=said)
-    return jsonify(acknowledged=counted)
+    intake: Intake = extension("intake")
+    return jsonify(acknowledged=intake.take(gateway.id, said))
 
 
 def _authenticate(token: str) -> Gateway:
