@@ -52,10 +52,14 @@ class LocalCounters:
                 counter = self._counters[name] = Counter(name, (used, mark), is_kept=kept)
             return counter
 
-    def save(self, lock: threading.Lock) -> None:
-        """Write what changed since the last call; `lock` is what guards the states."""
+    def save(self, lock: threading.Lock, **meta: int) -> None:
+        """Write what changed since the last call; `lock` is what guards the states.
+
+        `meta` are small facts to keep beside them.
+        """
         with lock:
             changed, self.dirty = self.dirty, set()
             rows = [(each.name, *each.state) for each in changed if each.is_kept]
-        if rows:
-            self._store.save(rows)
+        known = self._store.meta
+        if rows or any(known.get(name) != value for name, value in meta.items()):
+            self._store.save(rows, **meta)

@@ -192,7 +192,9 @@ class Enforcer:
 
     def save(self) -> None:
         """Write the counters that changed to the store; call it each second and at the end."""
-        self._counters.save(self._lock)
+        heard_at = self.replica.heard_at()
+        age = {} if heard_at is None else {"heard_at": heard_at}
+        self._counters.save(self._lock, **age)
 
     # ---- whose request it is ----
 

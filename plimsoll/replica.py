@@ -69,6 +69,8 @@ class Replica:
         self.clock = clock or SystemClock()
         self.time = PortalTime(self.clock)
         self.log_problem: LogProblem | None = None
+        # Where what can be seen stands. The store is there a moment earlier: it commits first.
+        self.head: Head | None = store.head
         # Mutable beside the frozen views: keys by secret, organisations by id.
         self._keys: dict[bytes, Key] = {}
         self._orgs: dict[str, Org] = {}
@@ -87,7 +89,7 @@ class Replica:
     @property
     def is_ready(self) -> bool:
         """Whether there is a state to decide from."""
-        return self.store.head is not None
+        return self.head is not None
 
     def policy(self) -> Policy:
         """The published limits in force now."""
@@ -120,12 +122,20 @@ class Replica:
         self._remember(org_id, org, generation=generation)
         return org
 
-    def age_seconds(self) -> float | None:
-        """How long ago the portal was last heard, also before this start; None if never."""
+    def heard_at(self) -> int | None:
+        """When the portal was last heard, by our own clock (Unix seconds), also before this start.
+
+        None if never.
+        """
         age = self.time.age_seconds()
         if age is not None:
-            return age
-        heard_at = self.store.meta.get("heard_at")
+            return int(self.clock.now() - age)
+        stored: int | None = self.store.meta.get("heard_at")
+        return stored
+
+    def age_seconds(self) -> float | None:
+        """How long ago the portal was last heard; None if never."""
+        heard_at = self.heard_at()
         return None if heard_at is None else max(0.0, self.clock.now() - heard_at)
 
     def take_nacks(self) -> list[Nack]:
@@ -144,7 +154,7 @@ class Replica:
         """
         latest = _latest(puts, commit)
         olds = {identity: self.store.find(*identity) for identity in latest}
-        head = _added_up(self.store.head, latest, olds, epoch=epoch, commit=commit)
+        head = _added_up(self.head, latest, olds, epoch=epoch, commit=commit)
         nacks: list[Nack] = []
         rows = [
             row_of(put, olds[identity], known_tiers=self.logbook.known_tiers, nacks=nacks)
@@ -155,6 +165,7 @@ class Replica:
         self.store.apply(rows, head, log=step, revoked=revoked, at=int(self.time.now()))
         self._accept(step)
         self._forget([*rows, *(row for row in olds.values() if row is not None)])
+        self.head = head
         self.nack(nacks)
 
     def revoke_at_once(self, puts: Iterable[Put]) -> None:
@@ -182,6 +193,7 @@ class Replica:
         snapshot.swap(head, log=step, at=int(self.time.now()))
         self._accept(step)
         self._forget_all()
+        self.head = head
         self.nack(snapshot.nacks)
 
     def nack(self, nacks: Iterable[Nack]) -> None:

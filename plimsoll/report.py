@@ -61,7 +61,7 @@ class Reporter:
             self._send_once()
 
     def _send_once(self) -> None:
-        head = self._replica.store.head
+        head = self._replica.head
         if head is None:
             return
         self._unsent += self._replica.take_nacks()

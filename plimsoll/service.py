@@ -152,7 +152,7 @@ class _Service:
 def health(gateway: Gateway) -> dict[str, Any]:
     """What an operator wants to know first: ready, how level with the portal, what is wrong."""
     replica, standing = gateway.replica, gateway.follower.standing()
-    head, offset = gateway.store.head, replica.time.offset()
+    head, offset = gateway.replica.head, replica.time.offset()
     age = replica.age_seconds()
     problem = replica.log_problem
     policy_problem = replica.policy().problem
@@ -177,7 +177,7 @@ def health(gateway: Gateway) -> dict[str, Any]:
 def metrics(gateway: Gateway) -> str:
     """The same and the number of decisions, in the text format of Prometheus."""
     report = health(gateway)
-    head = gateway.store.head
+    head = gateway.replica.head
     gauges = {
         "plimsoll_ready": int(report["ready"]),
         "plimsoll_portal_following": int(report["portal"] == Link.FOLLOWING),

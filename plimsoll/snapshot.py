@@ -55,7 +55,9 @@ class Snapshot:
         self._file.execute("BEGIN")
 
     def add(self, lines: list[bytes]) -> None:
-        """Take lines after the hello, without their LF; `commit` is the last commit among them.
+        """Take lines after the hello, without their LF, up to the first commit.
+
+        What follows that is news, which the open stream will bring again.
 
         Raises:
             ProtocolError: a line cannot be read.
@@ -108,6 +110,8 @@ class Snapshot:
         for line in lines:
             if not line.startswith(_KEY):
                 yield from self._others(line)
+                if self.commit is not None:
+                    break
                 continue
             head, _, data = line.partition(b',"data":')
             key_id, _, rev = head[len(_KEY) :].partition(b'","rev":')

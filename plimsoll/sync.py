@@ -34,6 +34,7 @@ MISMATCHES_MAX = 2
 CLOSE_SECONDS = 2.0
 
 _DIVERGED_RETRY_SECONDS = 30.0
+_SNAPSHOT_REQUIRED = "snapshot_required"
 
 Jitter = Callable[[float, float], float]
 _even: Jitter = secrets.SystemRandom().uniform
@@ -144,7 +145,7 @@ class Follower:
         return seconds
 
     def _connect(self) -> float:
-        head = self.replica.store.head
+        head = self.replica.head
         if head is None or self._wants_snapshot:
             self._load_snapshot()
             return 0.0
@@ -183,7 +184,7 @@ class Follower:
 
     def _greet(self, hello: Hello) -> None:
         self._heard_at = self.replica.clock.monotonic()
-        head = self.replica.store.head
+        head = self.replica.head
         if head is None or (hello.epoch, hello.since) != (head.epoch, head.revision):
             self._wants_snapshot = True
             raise ProtocolError("hello speaks of another position than ours")
@@ -197,7 +198,7 @@ class Follower:
         self._report()
 
     def _commit(self, batch: list[Put], commit: Commit) -> None:
-        head = self.replica.store.head
+        head = self.replica.head
         if head is None:
             raise ProtocolError("a commit before there is a state")
         began = self.replica.clock.monotonic()
@@ -221,7 +222,7 @@ class Follower:
                 self._wants_snapshot = True
                 raise _StartAgain(0.0, "trying a snapshot again")
             return
-        head = self.replica.store.head
+        head = self.replica.head
         if head is None or (heartbeat.rev, heartbeat.digest) != (head.revision, head.digest):
             # A heartbeat never moves our cursor: what it knows and we do not was lost on the way.
             raise _StartAgain(self._backoff(), "the portal is ahead of its stream")
@@ -229,7 +230,13 @@ class Follower:
 
     def _part(self, bye: Bye) -> None:
         low, high = bye.retry_ms
-        raise _StartAgain(self._jitter(low / 1000, high / 1000), f"bye: {bye.reason}")
+        seconds = self._jitter(low / 1000, high / 1000)
+        # A portal that says goodbye again and again without any news is not asked ever faster.
+        if self._failures:
+            seconds = max(seconds, self._backoff())
+        self._failures += 1
+        self._wants_snapshot = self._wants_snapshot or bye.reason == _SNAPSHOT_REQUIRED
+        raise _StartAgain(seconds, f"bye: {bye.reason}")
 
     # ---- a whole state ----
 
@@ -242,7 +249,7 @@ class Follower:
             snapshot = self.replica.snapshot(hello.epoch)
             try:
                 snapshot.add(first)
-                self._fill(snapshot, batches, head=hello.head)
+                self._fill(snapshot, batches)
                 self.replica.swap(snapshot)
             except DigestMismatch as error:
                 self.replica.revoke(snapshot.revoked)
@@ -254,8 +261,8 @@ class Follower:
         self._stand(Link.FOLLOWING)
         self._report()
 
-    def _fill(self, snapshot: Snapshot, batches: Iterator[list[bytes]], *, head: int) -> None:
-        while snapshot.commit is None or snapshot.commit.rev < head:
+    def _fill(self, snapshot: Snapshot, batches: Iterator[list[bytes]]) -> None:
+        while snapshot.commit is None:
             lines = next(batches, None)
             if lines is None:
                 raise LinkLost("the snapshot ended early")

@@ -93,6 +93,8 @@ class FakePortal:
         self.origin = origin
         self.heartbeat = heartbeat
         self.epoch = secrets.token_hex(16)
+        # What was asked (path with query) and reported, oldest first.
+        self.requests: list[str] = []
         self.reports: list[dict[str, Any]] = []
         # Faults: no answer at all, and a hand on the lines of each answer and each batch.
         self.is_down = False
@@ -111,15 +113,15 @@ class FakePortal:
 
     # ---- content ----
 
-    def publish(self, catalog: Mapping[str, Any]) -> None:
-        """Open the log and publish a catalogue as change 1, signed."""
+    def publish(self, catalog: Mapping[str, Any], *, effective_in: int = 0) -> None:
+        """Open the log and publish a catalogue as change 1, signed; effective in so many seconds."""
         now = self.now
         parsed = parse_catalog(catalog)
         public_key = base64.b64encode(checkpoint.public_key_of(_SEED)).decode()
         notice = dict(rules.DEFAULT_NOTICE)
         opened = {"origin": self.origin, "public_key": public_key, "notice": notice}
         change_id = "chg_00000000000000000000000001"
-        body = parsed.announcement_body(change_id, now, hash_reason(parsed.reason))
+        body = parsed.announcement_body(change_id, now + effective_in, hash_reason(parsed.reason))
         with self.batch():
             self.log("log.opened", opened)
             self.log("change.announced", body)
@@ -285,6 +287,7 @@ class FakePortal:
 
     def answer(self, target: str, authorization: str, body: bytes) -> "tuple[int, Iterable[bytes]]":
         """Status and body for a request to `target` (path with query)."""
+        self.requests.append(target)
         path, _, query = target.partition("?")
         if authorization != f"Bearer {self.token}":
             return _UNAUTHORIZED, []

@@ -89,7 +89,7 @@ def parse_line(line: bytes) -> Message:
         ProtocolError: not a line of the sync API.
     """
     try:
-        if line.startswith(b'{"t":"put",'):
+        if line.startswith(b'{"t":"put"'):
             return split_put(line)
         fields = orjson.loads(line)
         return _READERS.get(fields["t"], _other)(fields)

@@ -1,0 +1,377 @@
+"""The gateway's side of the sync API: what it takes in, what it drops, and that it never gives up."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from plimsoll.decision import Code
+from plimsoll.sync import Link
+from plimsoll.testing import FakePortal, ManualClock
+from tests.library.rig import Rig, open_rig, rig_on
+
+
+def code_of(rig: Rig, secret: str) -> Code:
+    return rig.enforcer.check(secret, model="sonnet-5").code
+
+
+def test_a_new_gateway_takes_a_snapshot_and_decides(rig: Rig) -> None:
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+
+    rig.level()
+
+    assert code_of(rig, key.secret) is Code.ALLOWED
+
+
+def test_a_revocation_is_obeyed_by_the_next_request(rig: Rig) -> None:
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.level()
+    assert code_of(rig, key.secret) is Code.ALLOWED
+
+    rig.portal.revoke(key.id)
+    rig.level()
+
+    assert code_of(rig, key.secret) is Code.KEY_REVOKED
+
+
+def test_each_commit_is_acknowledged_with_its_cursor(rig: Rig) -> None:
+    rig.portal.add_org("build")
+    rig.level()
+    head = rig.replica.head
+    assert head is not None
+
+    rig.wait(lambda: rig.portal.reports[-1]["cursor"] == head.cursor, "the report arrived")
+
+    assert rig.portal.reports[-1]["health"]["log_size"] == 2
+    assert rig.portal.reports[-1]["health"]["boot"] == 1
+
+
+def test_a_heartbeat_never_moves_the_cursor(rig: Rig) -> None:
+    before = rig.replica.head
+    reports = len(rig.portal.reports)
+
+    rig.portal.beat()
+    rig.wait(lambda: len(rig.portal.reports) > reports, "the heartbeat was answered")
+
+    assert rig.replica.head == before
+
+
+def test_a_heartbeat_ahead_of_the_stream_makes_it_ask_again(rig: Rig) -> None:
+    """A proxy that loses a commit must not lose a revocation with it."""
+    rig.portal.tamper = lambda _: []
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.portal.tamper = None
+
+    rig.portal.beat()
+    rig.level()
+
+    assert code_of(rig, key.secret) is Code.ALLOWED
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda lines: [lines[0].replace(b'"active"', b'"activf"'), *lines[1:]],
+        lambda lines: lines[1:],
+        lambda lines: [lines[0], lines[0].replace(b'"id":"', b'"id":"x'), *lines[1:]],
+        lambda lines: [lines[0][:40] + b"\n", *lines[1:]],
+        lambda lines: [b'{"t":"put"}\n', *lines],
+        lambda lines: [*lines[:-1], lines[-1].replace(b'"count":', b'"count":1')],
+    ],
+    ids=["flipped", "dropped", "added", "cut", "garbled", "miscounted"],
+)
+def test_a_batch_that_does_not_add_up_is_never_used(
+    rig: Rig, tamper: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    before = rig.replica.head
+    rig.portal.tamper = tamper
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.wait(lambda: rig.follower.standing().reason != "", "the batch was dropped")
+    assert rig.replica.head == before
+    assert code_of(rig, key.secret) is Code.KEY_UNKNOWN
+
+    rig.portal.tamper = None
+    rig.portal.drop()
+    rig.level()
+
+    assert code_of(rig, key.secret) is Code.ALLOWED
+
+
+def test_the_order_of_lines_in_a_batch_means_nothing(rig: Rig) -> None:
+    rig.portal.tamper = lambda lines: [*reversed(lines[:-1]), lines[-1]]
+
+    with rig.portal.batch():
+        org = rig.portal.add_org("build")
+        key = rig.portal.add_key(org)
+    rig.level()
+
+    assert code_of(rig, key.secret) is Code.ALLOWED
+
+
+def test_a_revocation_in_a_batch_that_does_not_add_up_holds_at_once(rig: Rig) -> None:
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.level()
+    before = rig.replica.head
+    rig.portal.tamper = lambda lines: [*lines[:-1], lines[-1].replace(b'"count":', b'"count":1')]
+
+    rig.portal.revoke(key.id)
+    rig.wait(lambda: code_of(rig, key.secret) is Code.KEY_REVOKED, "the key is refused")
+
+    assert rig.replica.head == before
+
+
+def test_two_bad_batches_in_a_row_lead_to_a_snapshot(rig: Rig) -> None:
+    def garble_streams(lines: list[bytes]) -> list[bytes]:
+        return lines[1:] if "stream=1" in asked() else lines
+
+    def asked() -> str:
+        return next(each for each in reversed(rig.portal.requests) if "/state" in each)
+
+    rig.portal.tamper = garble_streams
+    rig.portal.add_org("build")
+
+    rig.level()
+
+    snapshots = [each for each in rig.portal.requests if each == "/sync/v1/state"]
+    assert len(snapshots) == 2
+
+
+def test_a_portal_whose_sums_are_wrong_is_called_diverged(rig: Rig) -> None:
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    other = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.level()
+    before = rig.replica.head
+
+    rig.portal.digest ^= 1
+    rig.portal.revoke(key.id)
+    rig.wait_for_link(Link.DIVERGED)
+    rig.wait(
+        lambda: any(nack["code"] == "diverged" for r in rig.portal.reports for nack in r["nacks"]),
+        "the portal was told",
+    )
+
+    assert rig.replica.head == before
+    assert code_of(rig, key.secret) is Code.KEY_REVOKED
+    assert code_of(rig, other.secret) is Code.ALLOWED
+
+
+def test_a_diverged_gateway_goes_on_obeying_revocations(rig: Rig) -> None:
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.level()
+    rig.portal.digest ^= 1
+    rig.portal.add_org("build")
+    rig.wait_for_link(Link.DIVERGED)
+
+    rig.portal.revoke(key.id)
+
+    rig.wait(lambda: code_of(rig, key.secret) is Code.KEY_REVOKED, "the key is refused")
+
+
+def test_a_foreign_digest_is_answered_with_a_new_store(rig: Rig, tmp_path: Path) -> None:
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.level()
+    (before,) = (tmp_path / "state").glob("state-*.db")
+
+    rig.portal.new_epoch()
+    rig.level()
+
+    (after,) = (tmp_path / "state").glob("state-*.db")
+    assert after.name > before.name
+    assert code_of(rig, key.secret) is Code.ALLOWED
+
+
+def test_a_refused_cursor_does_not_stop_the_serving(rig: Rig) -> None:
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.level()
+    rig.portal.tamper = lambda lines: lines[:-1]
+
+    rig.portal.new_epoch()
+    rig.wait_for_link(Link.RECONNECTING)
+
+    assert code_of(rig, key.secret) is Code.ALLOWED
+
+
+def test_a_restored_backup_cannot_raise_the_dead(rig: Rig) -> None:
+    """Revocation is final: also for a portal that forgot it."""
+    org = rig.portal.add_org("build")
+    key, other = rig.portal.add_key(org), rig.portal.add_key(org)
+    backup = rig.portal.save()
+    rig.portal.revoke(key.id)
+    rig.level()
+
+    rig.portal.restore(backup)
+    rig.portal.new_epoch()
+    rig.level()
+
+    assert code_of(rig, key.secret) is Code.KEY_REVOKED
+    assert code_of(rig, other.secret) is Code.ALLOWED
+
+
+def test_a_restored_backup_in_the_same_epoch_is_noticed(rig: Rig) -> None:
+    org = rig.portal.add_org("build")
+    backup = rig.portal.save()
+    lost = rig.portal.add_key(org)
+    rig.level()
+
+    rig.portal.restore(backup)
+    kept = rig.portal.add_key(org)
+    rig.level()
+
+    assert code_of(rig, kept.secret) is Code.ALLOWED
+    assert code_of(rig, lost.secret) is Code.KEY_UNKNOWN
+
+
+def test_counters_and_log_survive_a_new_epoch(rig: Rig) -> None:
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.level()
+    rig.enforcer.check(key.secret, model="sonnet-5", max_tokens=1000)
+    rig.enforcer.save()
+
+    rig.portal.new_epoch()
+    rig.level()
+
+    usage = {each.name: each.used for each in rig.enforcer.limits(key.secret).limits}
+    assert usage["build.sonnet-5.output_tokens.1m"] == 1000
+    assert rig.replica.logbook.size == 2
+
+
+def test_a_refused_token_keeps_serving_and_says_so(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.level()
+
+    rig.portal.token = "another"
+    rig.portal.drop()
+    rig.wait_for_link(Link.REFUSED)
+
+    assert code_of(rig, key.secret) is Code.ALLOWED
+    assert "refuses this gateway's token" in caplog.text
+
+
+def test_a_lost_portal_is_found_again(rig: Rig) -> None:
+    rig.portal.is_down = True
+    rig.portal.drop()
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.wait_for_link(Link.RECONNECTING)
+    assert code_of(rig, key.secret) is Code.KEY_UNKNOWN
+
+    rig.portal.is_down = False
+    rig.level()
+
+    assert code_of(rig, key.secret) is Code.ALLOWED
+
+
+def test_a_gateway_without_state_is_not_ready(
+    portal: FakePortal, clock: ManualClock, tmp_path: Path
+) -> None:
+    portal.is_down = True
+    with rig_on(portal, clock, tmp_path / "state") as rig:
+        assert code_of(rig, "plim_live_nonsense") is Code.NOT_READY
+        assert rig.enforcer.check(None).code is Code.NOT_READY
+
+
+def test_a_gateway_restarted_without_its_portal_decides_from_its_store(
+    portal: FakePortal, clock: ManualClock, tmp_path: Path
+) -> None:
+    key = portal.add_key(portal.add_org("build"))
+    with rig_on(portal, clock, tmp_path / "state") as first:
+        first.enforcer.check(key.secret, model="sonnet-5", max_tokens=1000)
+
+    portal.is_down = True
+    with rig_on(portal, clock, tmp_path / "state") as second:
+        decision = second.enforcer.check(key.secret, model="sonnet-5", max_tokens=1000)
+
+        assert decision.code is Code.ALLOWED
+        assert second.store.boot == 2
+        usage = {each.name: each.used for each in decision.limits}
+        assert usage["build.sonnet-5.output_tokens.1m"] == 2000
+        assert usage["build.sonnet-5.requests.1m"] == 2
+
+
+def test_an_unknown_kind_of_record_is_stored_and_not_used(rig: Rig) -> None:
+    rig.portal.put("weather", "today", b'{"wind":7}')
+    rig.level()
+
+    row = rig.store.find("weather", "today")
+
+    assert row is not None
+    assert row.data == b'{"wind":7}'
+
+
+def test_a_key_that_cannot_be_read_counts_as_revoked_and_is_reported_once(rig: Rig) -> None:
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.level()
+
+    digest = hashlib.sha256(key.secret.encode()).hexdigest()
+    rig.portal.put("key", key.id, b'{"hash":"%b","colour":"red"}' % digest.encode())
+    rig.level()
+    rig.portal.beat()
+
+    def nacks() -> list[dict[str, str]]:
+        return [nack for report in rig.portal.reports for nack in report["nacks"]]
+
+    rig.wait(lambda: bool(nacks()), "the portal was told")
+    assert code_of(rig, key.secret) is Code.KEY_REVOKED
+    assert [(nack["kind"], nack["id"], nack["code"]) for nack in nacks()] == [
+        ("key", key.id, "unreadable")
+    ]
+
+
+def test_a_key_readable_again_is_used_again(rig: Rig) -> None:
+    """An unreadable record says nothing about revocation, so nothing of it is remembered."""
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.level()
+    record = rig.portal.save()["_records"]["key", key.id][1]
+    rig.portal.put("key", key.id, b"{}")
+    rig.level()
+    assert code_of(rig, key.secret) is Code.KEY_REVOKED
+
+    rig.portal.put("key", key.id, record)
+    rig.level()
+
+    assert code_of(rig, key.secret) is Code.ALLOWED
+
+
+def test_an_organisation_that_cannot_be_read_keeps_what_it_had(rig: Rig) -> None:
+    org = rig.portal.add_org("build")
+    key = rig.portal.add_key(org)
+    rig.level()
+
+    rig.portal.put("org", org, b'{"tier":[],"state":{}}')
+    rig.portal.new_epoch()
+    rig.level()
+
+    assert code_of(rig, key.secret) is Code.ALLOWED
+
+
+def test_a_tier_that_the_log_does_not_know_leaves_the_one_before(rig: Rig) -> None:
+    org = rig.portal.add_org("build")
+    key = rig.portal.add_key(org)
+    rig.level()
+
+    rig.portal.change(org, tier="palace")
+    rig.level()
+
+    decision = rig.enforcer.check(key.secret, model="sonnet-5")
+    assert decision.code is Code.ALLOWED
+    assert decision.limits[0].name.startswith("build.")
+
+
+def test_a_new_organisation_on_an_unknown_tier_is_not_ready(rig: Rig) -> None:
+    key = rig.portal.add_key(rig.portal.add_org("palace"))
+    rig.level()
+
+    assert code_of(rig, key.secret) is Code.NOT_READY
+
+
+def test_closing_leaves_no_threads(portal: FakePortal, clock: ManualClock, tmp_path: Path) -> None:
+    rig = open_rig(portal, clock, tmp_path / "state")
+    rig.level()
+
+    rig.stop()
+
+    threads = (rig.follower._thread, rig.follower._reporter.thread)
+    assert not any(thread.is_alive() for thread in threads)
+    assert rig.follower.standing().link is Link.CLOSED
