@@ -20,6 +20,8 @@ from portal.web.session import session
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 bp.before_request(require_admin)
 
+SEARCH_MAX = 80
+
 
 @bp.get("/")
 def start() -> Response:
@@ -28,7 +30,8 @@ def start() -> Response:
 
 @bp.get("/orgs")
 def orgs() -> Response:
-    search = request.args.get("q", "").strip()
+    asked = request.args.get("q", "")[:SEARCH_MAX]
+    search = "".join(char for char in asked if char.isprintable()).strip()
     return responses.page(
         "admin/orgs.html",
         fragment="admin/_org_list.html",
@@ -65,7 +68,8 @@ def assign_tier(org: str) -> Response:
     except (Invalid, Conflict) as error:
         form.refuse(error.public, field="tier")
         return _tier_again(org, form)
-    return responses.done(_page_of(found), message=f"{found.name} is on the chosen tier.")
+    name = dict(form.tier.choices)[form.tier.data]
+    return responses.done(_page_of(found), message=f"{found.name} is on {name} now.")
 
 
 @bp.get("/orgs/<org>/suspend")

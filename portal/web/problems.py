@@ -4,7 +4,7 @@ import logging
 
 from flask import Flask, Response, json, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from portal.core.errors import Invalid, PortalError, TooMany
 from portal.web.responses import wants_fragment
@@ -58,6 +58,10 @@ def _csrf_error(error: CSRFError) -> Response:
 
 def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
+    if isinstance(error, SecurityError):
+        # A host that is not ours: no page, since none of its links could be made.
+        text = "The portal does not answer under this name.\n"
+        return Response(text, status, content_type="text/plain; charset=utf-8")
     code = (error.name or "error").lower().replace(" ", "_")
     if status < 400:  # noqa: PLR2004 -- a redirect that werkzeug raises is no error
         return make_response(error.get_response())

@@ -59,7 +59,7 @@ def test_a_link_works_until_the_last_second(sign_up, visit, newest_link, clock):
     visit.get(newest_link(), redirect="/")
 
 
-@pytest.mark.parametrize("token", ["x", "a" * 43, "%00", "%F0%9F%98%80"])
+@pytest.mark.parametrize("token", ["x", "a" * 43, "%F0%9F%98%80"])
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 def test_a_made_up_link_is_gone(visit, token):
     visit.get(f"/confirm/{token}", status=410)

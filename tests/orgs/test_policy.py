@@ -1,0 +1,42 @@
+import pytest
+
+from portal.core.errors import Forbidden
+from portal.orgs.models import Role
+from portal.orgs.policy import ALLOWED, SLUG_MAX, Permission, may, must_be_allowed, slug_from
+
+
+def test_every_role_has_its_line_in_the_table():
+    assert set(ALLOWED) == set(Role)
+
+
+@pytest.mark.parametrize("role", [Role.OWNER, Role.MANAGER, Role.DEVELOPER])
+def test_who_works_with_keys_may_issue_and_revoke(role):
+    assert may(role, Permission.ISSUE_KEY)
+    assert may(role, Permission.REVOKE_KEY)
+
+
+def test_a_viewer_sees_and_does_not_act():
+    assert {each for each in Permission if may(Role.VIEWER, each)} == {
+        Permission.SEE_ORG,
+        Permission.SEE_KEYS,
+    }
+    with pytest.raises(Forbidden) as refused:
+        must_be_allowed(Role.VIEWER, Permission.ISSUE_KEY)
+    assert "viewer" in refused.value.public
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Acme Weather", "acme-weather"),
+        ("Žofie & Co", "zofie-co"),
+        ("  --  ", "org"),
+        ("⚓️", "org"),
+        ("日本", "org"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("x" * 80, "x" * SLUG_MAX),
+        ("a" * 39 + " b", "a" * 39),
+    ],
+)
+def test_a_name_becomes_an_address(name, slug):
+    assert slug_from(name) == slug
