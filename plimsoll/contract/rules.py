@@ -90,33 +90,6 @@ def check(entries: Sequence[Mapping[str, Any]], new: Mapping[str, Any], now: int
         raise RuleBroken(RuleCode.FORM, str(error)) from error
 
 
-def check_all(entries: Sequence[Mapping[str, Any]]) -> None:
-    """Whether a whole log obeys the rule, each entry judged at its own instant.
-
-    Raises:
-        RuleBroken: at the first entry that does not.
-    """
-    for index, entry in enumerate(entries):
-        _check_entry_at_its_instant(entries[:index], entry)
-
-
-def parse_notice(value: object, path: str) -> dict[str, int]:
-    """A notice policy: the fields of `DEFAULT_NOTICE`, each a whole number.
-
-    Raises:
-        InvalidField: a field is unknown, missing or no whole number.
-    """
-    fields = require_fields(value, path, required=_NOTICE_FIELDS)
-    return {name: require_whole(amount, f"{path}.{name}") for name, amount in fields.items()}
-
-
-def _check_entry_at_its_instant(
-    before: Sequence[Mapping[str, Any]], entry: Mapping[str, Any]
-) -> None:
-    at = entry.get("at")
-    check(before, entry, at if type(at) is int else 0)
-
-
 def _check_entry(new: Mapping[str, Any]) -> None:
     fields = require_fields(new, "", required=_ENTRY_FIELDS)
     require_whole(fields["at"], "at")
@@ -151,7 +124,12 @@ def _check_opened(new: Mapping[str, Any]) -> None:
     if not isinstance(origin, str) or _ORIGIN.fullmatch(origin) is None:
         raise InvalidField("body.origin", "must be host and port, then /log")
     _check_public_key(fields["public_key"], "body.public_key")
-    parse_notice(fields["notice"], "body.notice")
+    _check_notice(fields["notice"], "body.notice")
+
+
+def _check_notice(value: object, path: str) -> None:
+    for name, amount in require_fields(value, path, required=_NOTICE_FIELDS).items():
+        require_whole(amount, f"{path}.{name}")
 
 
 def _check_public_key(value: object, path: str) -> None:

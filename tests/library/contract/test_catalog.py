@@ -64,11 +64,13 @@ def test_the_hash_of_a_reason_does_not_depend_on_line_ends():
     assert hash_reason("a\r\nb\rc\n") == hash_reason("a\nb\nc\n")
 
 
+OFFER = {"tier": "start", "model": "sonnet-5"}
 REFUSALS = [
     ({"format": 2}, "format"),
     ({"format": True}, "format"),
     ({"announced_at": 5}, "announced_at"),
     ({"source": 5}, "source"),
+    ({"title": 5}, "title"),
     ({"title": ""}, "title"),
     ({"title": "a\nb"}, "title"),
     ({"title": "a\u202eb"}, "title"),
@@ -101,10 +103,14 @@ REFUSALS = [
     ({"offers": [{"tier": "gold", "model": "sonnet-5"}]}, "offers[0].tier"),
     ({"offers": [{"tier": "start", "model": "gpt"}]}, "offers[0].model"),
     ({"offers": [{"tier": "start", "model": "*"}]}, "offers[0].model"),
-    ({"offers": [{"tier": "start", "model": "sonnet-5"}] * 2}, "offers[1]"),
+    ({"offers": [OFFER] * 2}, "offers[1]"),
     ({"offers": [{"tier": "start", "model": "sonnet-5", "offered": 1}]}, "offers[0].offered"),
     (
         {"offers": [{"tier": "start", "model": "sonnet-5", "offered": False}]},
+        "offers[0].replacement",
+    ),
+    (
+        {"offers": [OFFER | {"replacement": {"tier": "build", "model": "m"}}]},
         "offers[0].replacement",
     ),
     ({"counting": {"reserve": {}}}, "counting.texts"),

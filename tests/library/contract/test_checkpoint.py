@@ -89,6 +89,15 @@ def test_signatures_of_witnesses_are_passed_over():
         assert checkpoint.verify(NOTE + line, ORIGIN, PUBLIC).size == 7
 
 
+def test_stray_bits_in_the_base64_of_a_root_are_refused():
+    root = base64.b64encode(ROOT).decode()
+    stray = root[:-2] + chr(ord(root[-2]) + 1) + "="
+
+    assert base64.b64decode(stray) == ROOT
+    with pytest.raises(BadCheckpoint, match="base64"):
+        checkpoint.verify(NOTE.replace(root, stray), ORIGIN, PUBLIC)
+
+
 @pytest.mark.parametrize("size", ["-1", "01", "+7", " 7", "7 ", "seven", "", "\u0667"])
 def test_a_size_is_a_plain_decimal(size):
     text = NOTE.replace("\n7\n", f"\n{size}\n")

@@ -80,6 +80,15 @@ def test_an_absent_burst_of_a_bucket_is_its_quota():
     assert limit == Limit(cell, 7, 7)
 
 
+def test_concurrency_has_no_period_and_stands_first_in_its_tier():
+    together = row(metric="concurrent_requests", kind="concurrency", period=None, quota=5)
+
+    cell, limit = parse_row(together, "rows[0]")
+
+    assert (cell.name, limit.burst) == ("start.sonnet-5.concurrent_requests.now", None)
+    assert min(cell, parse_row(row(), "rows[1]")[0]) == cell
+
+
 def test_a_quota_of_null_means_no_limit():
     assert parse_row(row(quota=None), "rows[0]")[1] is None
 

@@ -141,6 +141,14 @@ def test_an_entry_survives_the_wire_and_its_leaf_is_its_data():
     assert canonical.encode(entry.to_wire()) == leaf
 
 
+def test_a_checkpoint_record_survives_the_wire():
+    record = CheckpointRecord("a signed note\n")
+
+    assert CheckpointRecord.parse(canonical.encode(record.to_wire())) == record
+    with pytest.raises(UnreadableRecord):
+        CheckpointRecord.parse(b'{"text":5}')
+
+
 @pytest.mark.parametrize(
     "leaf",
     [

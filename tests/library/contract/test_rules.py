@@ -24,7 +24,6 @@ def broken(entries, new, now=NOW):
 def test_a_log_begins_with_its_opening_and_change_1():
     rules.check([], opened(), OPENED_AT)
     rules.check([opened()], announced(), NOW)
-    rules.check_all([opened(), announced()])
 
 
 def test_change_1_may_be_effective_later():
@@ -171,13 +170,6 @@ def test_an_entry_above_a_mebibyte_is_refused():
 
 def test_values_without_canonical_text_are_refused():
     assert broken([opened()], announced(body=body(title="\ud800"))).code is RuleCode.FORM
-
-
-def test_a_whole_log_is_judged_entry_by_entry_at_its_own_instant():
-    with pytest.raises(RuleBroken):
-        rules.check_all([opened(), announced(at=OPENED_AT - 1)])
-    with pytest.raises(RuleBroken):
-        rules.check_all([opened(), announced(at=None)])
 
 
 def test_the_default_notice_is_that_of_the_published_table():

@@ -120,6 +120,7 @@ def test_an_amount_of_nothing_always_fits(used):
     gauge, state, now = used
 
     assert gauge.wait_ms(state, 0, now) == 0
+    assert Concurrency(quota=0).wait_ms(EMPTY, 0, now) == 0
 
 
 @given(buckets(), st.lists(st.tuples(st.integers(0, 60_000), st.integers(1, 10_000)), max_size=30))
