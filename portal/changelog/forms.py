@@ -34,7 +34,8 @@ def _seconds(text: str) -> int:
             return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
         if INSTANT.fullmatch(text):
             at = datetime.fromisoformat(re.sub(r" (\d{2}:\d{2})$", r"+\1", text.upper()))
-            return int(at.timestamp())
+            # The offset may lead out of what a date can say, which is refused like any other.
+            return int(at.astimezone(UTC).timestamp())
     except (ValueError, OverflowError) as error:
         raise ValueError("There is no such date or time.") from error
     raise ValueError("Give a date such as 2026-12-24, or an instant such as 2026-12-24T12:00:00Z.")

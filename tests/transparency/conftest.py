@@ -3,14 +3,14 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import func, select, text
 
+from plimsoll.contract import checkpoint
+from portal.changelog.commands import publish_catalog
 from portal.config import Settings
 from portal.core.actor import CLI
 from portal.core.db import Sessions, transaction
-from portal.changelog.commands import publish_catalog
 from portal.transparency import keyfile, signer
 from portal.transparency.commands import open_log
 from portal.transparency.models import LogEntry, LogHead
-from plimsoll.contract import checkpoint
 from tests.support.worlds import SAMPLE
 
 

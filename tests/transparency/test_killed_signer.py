@@ -11,6 +11,7 @@ from portal.core.seal import SyncRecord
 from portal.transparency import statefile
 from tests.support.worlds import TOP
 
+SCRIPT = Path(__file__).with_name("killed.py")
 STEPS = [
     "before the signature",
     "before the commit",
@@ -27,8 +28,7 @@ def test_killed_between_any_two_steps_nothing_is_lost(log, clock, database, step
     log.append()
 
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("killed.py")), database.url]
-        + [str(log.settings.data), step],
+        [sys.executable, str(SCRIPT), database.url, str(log.settings.data), step],
         env={**os.environ, "PYTHONPATH": str(TOP)},
         check=False,
         timeout=60,

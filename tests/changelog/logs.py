@@ -1,0 +1,47 @@
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+from plimsoll.contract import canonical
+from plimsoll.contract.announcement import Announcement, ChangeClass, Row
+from plimsoll.contract.catalog import parse_catalog
+from plimsoll.contract.limits import Cell, Limit
+from portal.transparency.queries import SignedLog
+from tests.support.worlds import SAMPLE
+
+FIRST = 1_000_000
+
+
+def first_change() -> Announcement:
+    catalog = parse_catalog(canonical.read(SAMPLE.read_bytes()))
+    body = catalog.announcement_body("chg_" + "0" * 26, FIRST, hashlib.sha256(b"").hexdigest())
+    return Announcement.parse(body)
+
+
+def next_change(cell: Cell, before: Limit, after: Limit | None, *, at: int) -> Announcement:
+    """Change 2, which gives one limit another value."""
+    return replace(
+        first_change(),
+        change=2,
+        id="chg_" + "1" * 26,
+        change_class=ChangeClass.LASTING,
+        effective_at=at,
+        models=(),
+        tiers=(),
+        offers=(),
+        counting={"reserve": {}, "texts": {}},
+        rows=(Row(cell, before, after),),
+    )
+
+
+def make_log(*changes: Announcement) -> SignedLog:
+    """A signed log that announces the sample catalogue at FIRST and then these changes.
+
+    The rule lets no second change through yet; what pages and documents make of one is pure.
+    """
+    bodies = [first_change(), *changes]
+    entries: list[dict[str, Any]] = [
+        {"at": FIRST, "body": body.to_wire(), "kind": "change.announced", "seq": seq}
+        for seq, body in enumerate(bodies)
+    ]
+    return SignedLog(None, [canonical.encode(entry).decode() for entry in entries])

@@ -1,0 +1,176 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from plimsoll.contract import canonical
+from tests.support.worlds import SAMPLE, publish
+
+
+def test_the_first_line_says_since_when_and_whether_anything_is_announced(visit, catalog):
+    lead = visit.get("/limits").one(".page-header-lead")
+
+    text = " ".join(lead.get_text().split())
+    assert text == (
+        "These limits are in force since 2026-11-02 11:00 UTC, by change 1."
+        " No other change is announced."
+    )
+
+
+def test_the_tiers_stand_side_by_side(visit, catalog):
+    table = visit.get("/limits").table("Limits for Opus 5")
+
+    assert table.columns == ["Limit", "Start", "Build", "Scale"]
+    row = table.row("Requests per minute")
+    assert row["Limit"] == "Requests per minute refills continuously"
+    assert row["Start"] == "1,000 1.44 million a day if spread evenly"
+    assert row["Scale"].startswith("10,000 ")
+
+
+def test_every_published_limit_is_on_the_page(visit, catalog):
+    page = visit.get("/limits")
+
+    rows = canonical.read(SAMPLE.read_bytes())["rows"]
+    cells = page.soup.select("td.numeric strong")
+    assert len(cells) == len(rows) == 39
+    spend = page.table("Limits for All models together").row("Spend per calendar month")
+    assert spend["Scale"] == "$200,000 about $6,666.67 a day if spread evenly"
+
+
+def test_the_counting_rule_is_told_in_words(visit, catalog):
+    facts = visit.get("/limits").facts
+
+    assert facts["Input tokens"] == "Counted when the request is admitted."
+    assert facts["Output tokens"].endswith("The reserve is 4,096 in every tier.")
+
+
+def test_a_tier_says_how_to_enter_what_it_requires_and_how_many_keys(visit, catalog):
+    card = visit.get("/limits").one("#tier-scale")
+
+    text = " ".join(card.get_text(" ").split())
+    assert "On request" in text
+    assert "An account 30 days old, a confirmed e-mail address and a second factor" in text
+    assert "Up to 75 live keys" in text
+
+
+def test_the_page_says_that_requirements_are_not_checked_yet(visit, catalog):
+    assert "They are not checked automatically yet" in visit.get("/limits").text
+
+
+def test_a_signed_in_reader_finds_their_tier_marked(visit, client, cast):
+    cast.sign_in(client, cast.ada)
+
+    page = visit.get("/limits")
+
+    assert page.text.startswith("Limits Acme is on Start.")
+    assert page.table("Limits for Opus 5").columns[1] == "Start (your tier)"
+    assert "Acme is here" in page.one("#tier-start").get_text()
+
+
+def test_staff_without_an_organisation_read_it_like_anyone(visit, client, cast):
+    cast.sign_in(client, cast.root)
+
+    assert "your tier" not in visit.get("/limits").text
+
+
+def test_before_change_1_the_page_says_so(visit):
+    page = visit.get("/limits")
+
+    assert "No limits are published yet" in page.text
+    assert not page.all("table")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("2026-12-24", "2026-12-24 00:00 UTC"),
+        ("2026-12-24T12:30:05Z", "2026-12-24 12:30:05 UTC"),
+        ("2026-12-24T12:30:00+02:00", "2026-12-24 10:30 UTC"),
+        ("2026-12-24T12:30:00-00:30", "2026-12-24 13:00 UTC"),
+        ("2026-12-24t12:30:00z", "2026-12-24 12:30 UTC"),
+    ],
+)
+def test_another_instant_is_shown_and_said(visit, catalog, given, shown):
+    page = visit.get("/limits", at=given)
+
+    assert f"These are the limits at {shown}, as far as they are announced." in page.text
+    assert page.form("Another time").values["at"] == [given]
+
+
+def test_a_plus_that_the_address_turned_into_a_space_is_understood(visit, catalog):
+    page = visit.get("/limits?at=2026-12-24T12:30:00+02:00")
+
+    assert "2026-12-24 10:30 UTC" in page.text
+
+
+def test_the_instant_at_which_a_change_takes_effect_belongs_to_it(visit, catalog):
+    """In force for effective_at ≤ t (EXACT 2)."""
+    assert visit.get("/limits", at="2026-11-02T11:00:00Z").all("table")
+
+    page = visit.get("/limits", at="2026-11-02T10:59:59Z")
+
+    assert not page.all("table")
+    assert page.text.startswith("Limits No limits were in force at 2026-11-02 10:59:59 UTC.")
+    assert page.link("See the limits in force now") == "/limits"
+
+
+def test_an_empty_field_means_now(visit, catalog):
+    page = visit.get("/limits").form("Another time").fill(at="").submit()
+
+    assert "These limits are in force since" in page.text
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "yesterday",
+        "2026-02-30",
+        "2026-12-24T12:30:00",
+        "2026-12-24T12:30Z",
+        "2026-12-24T25:00:00Z",
+        "2026-12-24T12:30:00.5Z",
+        "20261224",
+        "2026-W01",
+        "0001-01-01T00:00:00+14:00",
+        "<script>",
+        "9" * 5000,
+    ],
+)
+def test_what_is_no_instant_gets_a_message_beside_the_field(visit, catalog, given):
+    page = visit.get("/limits", at=given, status=422)
+
+    assert page.errors["at"]
+    assert page.form("Another time").values["at"] == [given]
+
+
+def test_an_instant_far_away_is_no_trouble(visit, catalog):
+    assert visit.get("/limits", at="9999-12-31").all("table")
+    assert not visit.get("/limits", at="0001-01-02").all("table")
+
+
+def test_signed_out_the_page_is_cacheable(client, catalog):
+    answer = client.get("/limits")
+
+    again = client.get("/limits", headers={"If-None-Match": answer.headers["ETag"]})
+
+    assert again.status_code == 304
+    assert "Cookie" in answer.headers["Vary"]
+
+
+def test_words_of_the_catalogue_are_text_and_never_markup(visit, sessions, settings, app):
+    catalog = canonical.read(SAMPLE.read_bytes())
+    catalog["tiers"][0]["description"] = "<script>alert(1)</script>"
+    catalog["models"][0]["name"] = "<b>Opus</b>"
+    publish(sessions, settings, catalog)
+
+    page = visit.get("/limits")
+
+    assert "<script>alert(1)</script>" in page.text
+    assert "<b>Opus</b>" in page.text
+    assert not page.soup.select("main script, main b")
+
+
+def test_the_clock_alone_moves_nothing(visit, client, catalog, clock):
+    before = client.get("/limits").data
+    clock.set(datetime(2030, 1, 1, tzinfo=UTC))
+
+    assert client.get("/limits").data == before

@@ -1,0 +1,87 @@
+import json
+
+from plimsoll.contract.limits import Cell, Kind, Limit
+from portal.changelog.table import make_document, make_table
+from tests.changelog.logs import FIRST, make_log, next_change
+
+CELL = Cell("build", "sonnet-5", "requests", Kind.BUCKET, 60)
+BEFORE, AFTER = Limit(CELL, 5000, 5000), Limit(CELL, 4000, 4000)
+LATER = FIRST + 30 * 86_400
+
+
+def limit_of(document, cell):
+    return next(each for each in document["limits"] if each["name"] == cell.name)
+
+
+def document_at(log, at):
+    return json.loads(make_document(log, at))
+
+
+def test_a_limit_says_until_when_it_is_known_to_hold():
+    log = make_log(next_change(CELL, BEFORE, AFTER, at=LATER))
+
+    now, then = (limit_of(document_at(log, at), CELL) for at in (FIRST, LATER))
+
+    assert (now["quota"], now["valid_from"], now["valid_to"]) == (
+        5000,
+        "1970-01-12T13:46:40Z",
+        "1970-02-11T13:46:40Z",
+    )
+    assert (then["quota"], then["valid_from"], then["valid_to"], then["change"]) == (
+        4000,
+        "1970-02-11T13:46:40Z",
+        None,
+        2,
+    )
+
+
+def test_a_limit_that_will_be_removed_ends_too():
+    log = make_log(next_change(CELL, BEFORE, None, at=LATER))
+
+    assert limit_of(document_at(log, FIRST), CELL)["valid_to"] == "1970-02-11T13:46:40Z"
+    assert CELL.name not in {each["name"] for each in document_at(log, LATER)["limits"]}
+
+
+def test_what_an_announced_change_leaves_alone_has_no_end():
+    log = make_log(next_change(CELL, BEFORE, AFTER, at=LATER))
+    other = Cell("build", "opus-5", "requests", Kind.BUCKET, 60)
+
+    assert limit_of(document_at(log, FIRST), other)["valid_to"] is None
+
+
+def test_the_same_limits_are_the_same_bytes_whatever_the_time():
+    log = make_log(next_change(CELL, BEFORE, AFTER, at=LATER))
+
+    assert make_document(log, FIRST) == make_document(log, LATER - 1)
+    assert make_document(log, LATER) == make_document(log, LATER + 10**9)
+
+
+def test_the_next_step_is_the_first_instant_ahead():
+    log = make_log(next_change(CELL, BEFORE, AFTER, at=LATER))
+
+    steps = [log.next_step(at) for at in (0, FIRST, LATER - 1, LATER)]
+
+    assert steps == [FIRST, LATER, LATER, None]
+
+
+def test_a_model_that_a_tier_does_not_offer_is_no_unlimited_one():
+    policy = make_log().policy(FIRST)
+    offers = policy.offers - {("build", "sonnet-5")}
+    without = type(policy)(**{**vars(policy), "offers": offers})
+
+    table = make_table(without, held={})
+
+    section = next(each for each in table.sections if each.title == "Sonnet 5")
+    start, build, _ = section.lines[0].values
+    assert (start.amount, start.offered) == ("1,000", True)
+    assert (build.amount, build.offered) == (None, False)
+
+
+def test_a_metric_without_a_limit_in_one_tier_is_said():
+    log = make_log(next_change(CELL, BEFORE, None, at=LATER))
+
+    table = make_table(log.policy(LATER), held={})
+
+    section = next(each for each in table.sections if each.title == "Sonnet 5")
+    assert [value.amount for value in section.lines[0].values] == ["1,000", None, "10,000"]
+    assert section.lines[0].values[1].offered
