@@ -11,6 +11,7 @@ from tests.library.contract.samples import CHANGE_ID, EFFECTIVE_AT, announced, b
 CELL = Cell("start", "sonnet-5", "requests", Kind.BUCKET, 60)
 SPEND = Cell("start", "*", "spend_microusd", Kind.WINDOW, "month")
 LOG = [opened(), announced()]
+NOTHING_NEW = body(models=[], tiers=[], offers=[], rows=[], counting={"reserve": {}, "texts": {}})
 
 
 def wire_row(cell, *, before, after):
@@ -24,7 +25,7 @@ def wire_row(cell, *, before, after):
 def later(number, *, at, effective_at, **fields):
     """A later lasting change; the fold itself asks no rule."""
     changed = {
-        **body(models=[], tiers=[], offers=[], rows=[], counting={"reserve": {}, "texts": {}}),
+        **NOTHING_NEW,
         "change": number,
         "id": CHANGE_ID[:-1] + str(number),
         "effective_at": effective_at,
