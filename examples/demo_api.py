@@ -36,6 +36,8 @@ MAX_TOKENS_MAX = 1_000_000_000
 ANSWER_TOKENS = 24
 REQUEST = "demo.request"
 
+_METHODS = {"/": {"GET", "HEAD"}, "/v1/messages": {"POST"}}
+
 _ANSWER = (
     "The line on the hull shows how deep she may be loaded, and anyone on the quay can read it."
 )
@@ -65,12 +67,13 @@ def is_open(environ: "WSGIEnvironment") -> bool:
 
 def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """The API itself, which knows nothing of limits; it only says what it used."""
-    if environ["PATH_INFO"] == "/" and environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
-        return _json(start_response, "200 OK", _ABOUT)
-    if environ["PATH_INFO"] != "/v1/messages":
+    methods = _METHODS.get(environ["PATH_INFO"])
+    if methods is None:
         return _problem(start_response, "404 Not Found", "not_found")
-    if environ["REQUEST_METHOD"] != "POST":
+    if environ["REQUEST_METHOD"] not in methods:
         return _problem(start_response, "405 Method Not Allowed", "method_not_allowed")
+    if environ["PATH_INFO"] == "/":
+        return _json(start_response, "200 OK", _ABOUT)
     request, usage = environ[REQUEST], environ[USAGE]
     usage.output_tokens = 0
     if request.is_streamed:

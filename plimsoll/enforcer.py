@@ -190,6 +190,11 @@ class Enforcer:
             self._settle(reservation, _NOTHING if failed else actual, times)
         return True
 
+    @property
+    def unsettled(self) -> int:
+        """How many admitted requests are not settled yet."""
+        return len(self._open)
+
     def save(self) -> None:
         """Write the counters that changed to the store; call it each second and at the end."""
         heard_at = self.replica.heard_at()

@@ -186,6 +186,7 @@ def metrics(gateway: Gateway) -> str:
         "plimsoll_records": report["records"],
         "plimsoll_log_size": report["log_size"],
         "plimsoll_log_trusted": int(report["log_problem"] is None),
+        "plimsoll_unsettled": gateway.enforcer.unsettled,
         "plimsoll_store_bytes": gateway.store.size_bytes(),
     }
     lines = []

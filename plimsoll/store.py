@@ -45,6 +45,12 @@ CREATE UNIQUE INDEX record_id ON record (kind, id);
 CREATE INDEX record_secret ON record (secret) WHERE secret IS NOT NULL;
 """
 _COMPLETE = f"PRAGMA user_version = {FORMAT};"
+_PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = NORMAL",
+    "busy_timeout = 10000",
+    "foreign_keys = ON",
+)
 _COLUMNS = "kind, id, revision, data, secret, good, fallback"
 
 
@@ -104,8 +110,12 @@ class Store:
         self._write_lock = threading.RLock()
         self._read_lock = threading.Lock()
         self._path = self._newest_file()
-        self._open_file()
-        self._begin_boot()
+        try:
+            self._open_file()
+            self._begin_boot()
+        except BaseException:
+            self._folder_lock.close()
+            raise
 
     # ---- what it holds ----
 
@@ -259,9 +269,13 @@ class Store:
     def _connect(self) -> None:
         _remove_others(self.directory, self._path)
         self._write = connect(self._path)
-        if not _is_ready(self._write):
-            self._write.executescript(f"BEGIN; {_TABLES} {_INDEXES} {_COMPLETE} COMMIT;")
-        self._read = connect(self._path)
+        try:
+            if not _is_ready(self._write):
+                self._write.executescript(f"BEGIN; {_TABLES} {_INDEXES} {_COMPLETE} COMMIT;")
+            self._read = connect(self._path)
+        except BaseException:
+            self._write.close()
+            raise
         self._reload_meta()
 
     def _begin_boot(self) -> None:
@@ -286,9 +300,12 @@ class Store:
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that commits when told to, in the gateway's durability (EXACT.md 39)."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 10000"):
-        connection.execute(f"PRAGMA {pragma}")
-    connection.execute("PRAGMA foreign_keys = ON")
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -1,0 +1,161 @@
+"""`plimsoll gateway` as a process: it starts, stops, and starts again without its portal."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from plimsoll.testing import FakeKey, FakePortal, SystemClock
+from tests.library.rig import CATALOG
+
+TOP = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.processes
+
+
+class Process:
+    """The command, running."""
+
+    def __init__(self, portal_url: str, folder: Path, *more: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        (folder / "token").write_text("the gateway's token:\nplimgw_test\n")
+        self._running = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "plimsoll", "gateway", "--portal", portal_url),
+                *("--token-file", str(folder / "token"), "--state", str(folder / "state")),
+                *("--listen", self.url.removeprefix("http://"), *more),
+            ],
+            cwd=TOP,
+            env={**os.environ, "PYTHONPATH": str(TOP)},
+            stderr=subprocess.PIPE,
+        )
+
+    def get(self, path: str, **headers: str) -> httpx2.Response:
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx2.get(self.url + path, headers=fields, trust_env=False)
+
+    def wait_until(self, status: int) -> None:
+        """Until /health answers with this status."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx2.TransportError):
+                if self.get("/health").status_code == status:
+                    return
+            time.sleep(0.02)
+        pytest.fail(f"/health never was {status}: {self.stop()}")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> tuple[float, int, str]:
+        """Send a signal; answers how long it took, the exit status and what was said."""
+        began = time.monotonic()
+        self._running.send_signal(how)
+        _, said = self._running.communicate(timeout=10)
+        return time.monotonic() - began, self._running.returncode, said.decode()
+
+
+@pytest.fixture
+def portal() -> FakePortal:
+    made = FakePortal(clock=SystemClock(), heartbeat=1)
+    made.publish(CATALOG)
+    return made
+
+
+@pytest.fixture
+def key(portal: FakePortal) -> FakeKey:
+    return portal.add_key(portal.add_org("build"))
+
+
+@pytest.fixture
+def url(portal: FakePortal, key: FakeKey) -> Iterator[str]:
+    with portal.serve() as served:
+        yield served
+
+
+def requests_used(process: Process, key: FakeKey) -> int:
+    limits = process.get("/limits", x_api_key=key.secret).json()["limits"]
+    used: int = next(
+        each["used"] for each in limits if each["limit"] == "build.sonnet-5.output_tokens.1m"
+    )
+    return used
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_within_two_seconds_with_its_counters_saved(
+    url: str, key: FakeKey, tmp_path: Path, how: signal.Signals
+) -> None:
+    process = Process(url, tmp_path)
+    process.wait_until(200)
+    headers = {"x_api_key": key.secret, "X_Model": "sonnet-5", "X_Max_Tokens": "900000"}
+    assert process.get("/check", **headers).status_code == 200
+
+    seconds, status, said = process.stop(how)
+
+    assert seconds < 2
+    assert status == 0
+    assert "Traceback" not in said
+    assert "without --max-stale" in said
+    again = Process("http://127.0.0.1:9", tmp_path)
+    again.wait_until(200)
+    assert requests_used(again, key) > 700_000
+    assert again.get("/check", **headers).status_code == 429
+    again.stop()
+
+
+def test_a_kill_loses_at_most_the_last_second(url: str, key: FakeKey, tmp_path: Path) -> None:
+    process = Process(url, tmp_path)
+    process.wait_until(200)
+    process.get("/check", x_api_key=key.secret, X_Model="sonnet-5", X_Max_Tokens="900000")
+    time.sleep(1.3)
+    process.stop(signal.SIGKILL)
+
+    again = Process("http://127.0.0.1:9", tmp_path)
+    again.wait_until(200)
+
+    assert requests_used(again, key) > 600_000
+    again.stop()
+
+
+def test_with_its_store_deleted_and_its_portal_away_it_is_not_ready(
+    url: str, key: FakeKey, tmp_path: Path
+) -> None:
+    process = Process(url, tmp_path)
+    process.wait_until(200)
+    process.stop()
+    shutil.rmtree(tmp_path / "state")
+
+    again = Process("http://127.0.0.1:9", tmp_path)
+    again.wait_until(503)
+
+    answer = again.get("/check", x_api_key=key.secret)
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    again.stop()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--listen", "nonsense"],
+        ["--token-file", "/nowhere"],
+        ["--deny-status", "200"],
+        ["--max-stale", "-1"],
+        ["--trusted-proxies", "x"],
+        ["--counters", "redis://localhost"],
+    ],
+)
+def test_an_option_that_cannot_be_is_said_in_one_line(tmp_path: Path, more: list[str]) -> None:
+    process = Process("http://127.0.0.1:9", tmp_path, *more)
+
+    _, said = process._running.communicate(timeout=10)
+
+    assert process._running.returncode == 2
+    assert b"Traceback" not in said
