@@ -60,7 +60,7 @@ def test_a_secret_may_be_a_file(read, tmp_path):
 
 
 def test_a_secrets_file_must_be_there(read, tmp_path):
-    with pytest.raises(BadSettings, match="PORTAL_SECRET_KEY.*cannot be read"):
+    with pytest.raises(BadSettings, match=r"PORTAL_SECRET_KEY.*cannot be read"):
         read(PORTAL_SECRET_KEY_FILE=str(tmp_path / "nowhere"))
 
 
