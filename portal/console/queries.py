@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 from plimsoll.contract.fold import LimitInForce, Policy
 from plimsoll.contract.limits import ALL_MODELS
 from plimsoll.contract.terms import Tier
-from portal.console import words
+from portal.changelog import words
+from portal.changelog.table import ALL_MODELS_TEXT, page_order
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.keys.queries import count_live
@@ -16,21 +17,18 @@ from portal.orgs.queries import is_confirmed, role_of
 from portal.tiers.queries import current_assignment
 from portal.transparency.queries import policy
 
-ALL_MODELS_TEXT = "All models together"
-
 
 @dataclass(frozen=True)
 class LimitTable:
-    """A tier's limits: what is measured across, models down; an absent cell is not limited."""
+    """A tier's limits: models across, what is measured down; an absent cell is not limited."""
 
-    measures: tuple[str, ...]
+    models: tuple[str, ...]
     rows: tuple[tuple[str, Mapping[str, str]], ...]
 
     @property
     def columns(self) -> list[dict[str, object]]:
         """The headings, as the table component takes them."""
-        headings = [measure[0].upper() + measure[1:] for measure in self.measures]
-        return [{"title": "Model"}, *({"title": title, "numeric": True} for title in headings)]
+        return [{"title": "Limit"}, *({"title": name, "numeric": True} for name in self.models)]
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def get_dashboard(session: Session, actor: Actor, org: Org) -> Dashboard:
 def _limits(in_force: Policy, tier: Tier) -> dict[str, tuple[LimitInForce, ...]]:
     """The tier's limits by model as pages name it; shared ones last."""
     mine = (cell for cell in in_force.limits if cell.tier == tier.slug)
-    cells = sorted(mine, key=words.reading_order)
+    cells = sorted(mine, key=page_order)
     found: dict[str, tuple[LimitInForce, ...]] = {
         name: () for slug, name in _models(in_force, tier).items()
     }
@@ -112,25 +110,18 @@ def _of_models(limits: Mapping[str, tuple[LimitInForce, ...]]) -> list[str]:
         return []
     first, text = next(iter(allowed.items()))
     same = len(allowed) == len(limits) and set(allowed.values()) == {text}
-    who = "With each model" if same and len(limits) > 1 else f"With {first}"
+    who = "With each model" if same and len(limits) > 1 else f"With {first}, for example,"
     return [f"{who} that is {text}, all keys of your organisation together."]
 
 
 def _table(in_force: Policy, tier: Tier) -> LimitTable:
     limits = _limits(in_force, tier)
-    held = [each.limit for found in limits.values() for each in found]
-    held.sort(key=lambda limit: words.reading_order(limit.cell))
-    measures = tuple(dict.fromkeys(words.measure(limit.cell) for limit in held))
-    rows = tuple(
-        (
-            name,
-            {
-                words.measure(each.limit.cell): words.amount(
-                    each.limit.cell.metric, each.limit.quota
-                )
-                for each in found
-            },
-        )
-        for name, found in limits.items()
+    held = sorted(
+        ((name, each.limit) for name, found in limits.items() for each in found),
+        key=lambda pair: page_order(pair[1].cell)[2:],
     )
-    return LimitTable(measures=measures, rows=rows)
+    rows: dict[str, dict[str, str]] = {}
+    for name, limit in held:
+        row = rows.setdefault(words.capital(words.measure(limit.cell)), {})
+        row[name] = words.amount(limit.cell.metric, limit.quota)
+    return LimitTable(models=tuple(limits), rows=tuple(rows.items()))

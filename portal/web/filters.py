@@ -30,5 +30,5 @@ def iso(value: datetime | int) -> str:
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """"1 key", "2 keys"."""
+    """ "1 key", "2 keys"."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

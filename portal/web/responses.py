@@ -13,18 +13,24 @@ def wants_fragment() -> bool:
     return asked and not any(whole)
 
 
-def page(template: str, *, fragment: str | None = None, status: int = 200, **values: Any) -> Response:
+def page(
+    template: str, *, fragment: str | None = None, status: int = 200, **values: Any
+) -> Response:
     """Render the page, or for htmx its fragment where it has one."""
     chosen = fragment if fragment is not None and wants_fragment() else template
     return _vary(make_response(render_template(chosen, **values), status))
 
 
-def done(to: str, *, message: str | None = None, fragment: str | None = None, **values: Any) -> Response:
+def done(
+    to: str, *, message: str | None = None, fragment: str | None = None, **values: Any
+) -> Response:
     """Answer an act that worked: a redirect; for htmx the fragment of what changed, with the message."""
     if fragment is not None and wants_fragment():
         parts = [render_template(fragment, **values)]
         if message:
-            parts.append(render_template("components/_flash_oob.html", message=message, category="message"))
+            parts.append(
+                render_template("components/_flash_oob.html", message=message, category="message")
+            )
         return _vary(make_response("".join(parts)))
     if message:
         flash(message)

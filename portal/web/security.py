@@ -41,21 +41,8 @@ def install(app: Flask, settings: Settings) -> None:
     """Protect forms, check Origin where it is sent, and add the headers."""
     csrf.init_app(app)
 
-    @app.before_request
-    def refuse_nul() -> None:
-        # No address holds one, and PostgreSQL takes none.
-        if "\0" in request.path or any("\0" in value for value in request.args.values()):
-            raise NotFound
-
-    @app.before_request
-    def refuse_foreign_origin() -> None:
-        origin = request.headers.get("Origin")
-        if request.method not in {"GET", "HEAD", "OPTIONS"} and origin:
-            own = {settings.url} | (
-                {request.host_url.rstrip("/")} if settings.is_development else set()
-            )
-            if origin not in own:
-                raise ForeignOrigin
+    app.before_request(_refuse_nul)
+    app.before_request(lambda: _refuse_foreign_origin(settings))
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -64,6 +51,23 @@ def install(app: Flask, settings: Settings) -> None:
         if not settings.is_development:
             response.headers.setdefault("Strict-Transport-Security", "max-age=63072000")
         return _cache_headers(response)
+
+
+def _refuse_nul() -> None:
+    # No address holds one, and PostgreSQL takes none.
+    if "\0" in request.path or any("\0" in value for value in request.args.values()):
+        raise NotFound
+
+
+def _refuse_foreign_origin(settings: Settings) -> None:
+    origin = request.headers.get("Origin")
+    if request.method in {"GET", "HEAD", "OPTIONS"} or not origin:
+        return
+    own = {settings.url}
+    if settings.is_development:
+        own.add(request.host_url.rstrip("/"))
+    if origin not in own:
+        raise ForeignOrigin
 
 
 def _cache_headers(response: Response) -> Response:

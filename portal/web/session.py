@@ -1,5 +1,7 @@
 """What the application carries: its settings and its factory of sessions; one session per request."""
 
+from typing import Any
+
 from flask import Flask, current_app, g
 from sqlalchemy.orm import Session
 
@@ -22,6 +24,11 @@ def settings() -> Settings:
 def sessions() -> Sessions:
     found: Sessions = current_app.extensions["portal.sessions"]
     return found
+
+
+def extension(name: str) -> Any:
+    """What a slice has hung on the application under `portal.<name>`."""
+    return current_app.extensions[f"portal.{name}"]
 
 
 def session() -> Session:

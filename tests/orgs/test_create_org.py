@@ -24,7 +24,7 @@ def test_two_of_one_name_at_once_do_not_share_an_address(sessions, monkeypatch):
 
     with sessions() as session, transaction(session):
         make_org(session, name="Acme")
-    monkeypatch.setattr(commands, "_free_slug", lambda session, name: "acme")
+    monkeypatch.setattr(commands, "_free_slug", lambda *_: "acme")
 
     with sessions() as session:  # noqa: SIM117 -- the session outlives the failed act
         with pytest.raises(SlugTaken), transaction(session):
