@@ -5,7 +5,7 @@ from typing import Any
 from plimsoll.contract import canonical
 from plimsoll.contract.announcement import Announcement, ChangeClass, Row
 from plimsoll.contract.catalog import parse_catalog
-from plimsoll.contract.limits import Cell, Limit
+from plimsoll.contract.limits import Limit
 from portal.transparency.queries import SignedLog
 from tests.support.worlds import SAMPLE
 
@@ -18,19 +18,19 @@ def first_change() -> Announcement:
     return Announcement.parse(body)
 
 
-def next_change(cell: Cell, before: Limit, after: Limit | None, *, at: int) -> Announcement:
-    """Change 2, which gives one limit another value."""
+def next_change(before: Limit, after: Limit | None, *, at: int, number: int = 2) -> Announcement:
+    """A later change, which gives one limit another value."""
     return replace(
         first_change(),
-        change=2,
-        id="chg_" + "1" * 26,
+        change=number,
+        id="chg_" + str(number) * 26,
         change_class=ChangeClass.LASTING,
         effective_at=at,
         models=(),
         tiers=(),
         offers=(),
         counting={"reserve": {}, "texts": {}},
-        rows=(Row(cell, before, after),),
+        rows=(Row(before.cell, before, after),),
     )
 
 

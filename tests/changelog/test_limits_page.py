@@ -104,7 +104,9 @@ def test_a_plus_that_the_address_turned_into_a_space_is_understood(visit, catalo
 
 def test_the_instant_at_which_a_change_takes_effect_belongs_to_it(visit, catalog):
     """In force for effective_at ≤ t (EXACT 2)."""
-    assert visit.get("/limits", at="2026-11-02T11:00:00Z").all("table")
+    page = visit.get("/limits", at="2026-11-02T11:00:00Z")
+    assert page.text.startswith("Limits These are the limits at 2026-11-02 11:00 UTC")
+    assert page.all("table")
 
     page = visit.get("/limits", at="2026-11-02T10:59:59Z")
 

@@ -18,7 +18,7 @@ def document_at(log, at):
 
 
 def test_a_limit_says_until_when_it_is_known_to_hold():
-    log = make_log(next_change(CELL, BEFORE, AFTER, at=LATER))
+    log = make_log(next_change(BEFORE, AFTER, at=LATER))
 
     now, then = (limit_of(document_at(log, at), CELL) for at in (FIRST, LATER))
 
@@ -36,28 +36,41 @@ def test_a_limit_says_until_when_it_is_known_to_hold():
 
 
 def test_a_limit_that_will_be_removed_ends_too():
-    log = make_log(next_change(CELL, BEFORE, None, at=LATER))
+    log = make_log(next_change(BEFORE, None, at=LATER))
 
     assert limit_of(document_at(log, FIRST), CELL)["valid_to"] == "1970-02-11T13:46:40Z"
     assert CELL.name not in {each["name"] for each in document_at(log, LATER)["limits"]}
 
 
+def test_each_limit_ends_with_the_change_that_concerns_it():
+    opus = Limit(Cell("build", "opus-5", "requests", Kind.BUCKET, 60), 5000, 5000)
+    log = make_log(
+        next_change(opus, None, at=LATER),
+        next_change(BEFORE, AFTER, at=LATER + 86_400, number=3),
+    )
+
+    document = document_at(log, FIRST)
+
+    ends = [limit_of(document, cell)["valid_to"] for cell in (opus.cell, CELL)]
+    assert ends == ["1970-02-11T13:46:40Z", "1970-02-12T13:46:40Z"]
+
+
 def test_what_an_announced_change_leaves_alone_has_no_end():
-    log = make_log(next_change(CELL, BEFORE, AFTER, at=LATER))
+    log = make_log(next_change(BEFORE, AFTER, at=LATER))
     other = Cell("build", "opus-5", "requests", Kind.BUCKET, 60)
 
     assert limit_of(document_at(log, FIRST), other)["valid_to"] is None
 
 
 def test_the_same_limits_are_the_same_bytes_whatever_the_time():
-    log = make_log(next_change(CELL, BEFORE, AFTER, at=LATER))
+    log = make_log(next_change(BEFORE, AFTER, at=LATER))
 
     assert make_document(log, FIRST) == make_document(log, LATER - 1)
     assert make_document(log, LATER) == make_document(log, LATER + 10**9)
 
 
 def test_the_next_step_is_the_first_instant_ahead():
-    log = make_log(next_change(CELL, BEFORE, AFTER, at=LATER))
+    log = make_log(next_change(BEFORE, AFTER, at=LATER))
 
     steps = [log.next_step(at) for at in (0, FIRST, LATER - 1, LATER)]
 
@@ -78,7 +91,7 @@ def test_a_model_that_a_tier_does_not_offer_is_no_unlimited_one():
 
 
 def test_a_metric_without_a_limit_in_one_tier_is_said():
-    log = make_log(next_change(CELL, BEFORE, None, at=LATER))
+    log = make_log(next_change(BEFORE, None, at=LATER))
 
     table = make_table(log.policy(LATER), held={})
 

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import func, select, text
 
-from plimsoll.contract import checkpoint
+from plimsoll.contract import canonical, checkpoint
 from portal.changelog.commands import publish_catalog
 from portal.config import Settings
 from portal.core.actor import CLI
@@ -48,6 +48,17 @@ class Log:
         with self.sessions.kw["bind"].connect().execution_options(portal_write=True) as link:
             link.execute(text(statement), values)
             link.commit()
+
+    def slip_in_a_change(self) -> None:
+        """Change 1 once more, as change 2, that no command published."""
+        entry = canonical.decode(self.leaves()[1])
+        entry["seq"], entry["body"]["change"] = 2, 2
+        self.by_sql(
+            "INSERT INTO log_entries (seq, at, kind, text) VALUES (2, :at, :kind, :text)",
+            at=entry["at"],
+            kind=entry["kind"],
+            text=canonical.encode(entry).decode(),
+        )
 
     def without_triggers(self) -> None:
         names = ("log_entries_never_change", "log_entries_keep_signed", "log_entries_in_order")

@@ -27,6 +27,15 @@ def test_only_signed_entries_are_folded(log):
     assert len(limits_now(log)) == 39
 
 
+def test_an_entry_behind_the_signed_ones_changes_nothing(log):
+    log.append()
+    log.sign()
+    log.slip_in_a_change()
+
+    with log.sessions() as session:
+        assert list(policy(session, core_clock.timestamp()).changes) == [1]
+
+
 def test_a_size_written_by_hand_makes_nothing_folded(log):
     """The checkpoint's own text counts, since its signature is checked; a column beside it does not."""
     log.append()
