@@ -34,6 +34,12 @@ class Acknowledgement:
     gateway: str
     took: timedelta | None
     seen_at: datetime | None
+    state: GatewayState
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether an answer can be expected at any moment."""
+        return self.took is None and self.state is GatewayState.CONNECTED
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,13 @@ class Receipt:
     @property
     def count(self) -> str:
         """ "3 of 4 gateways"."""
-        held = len(self.acknowledgements) - len(self.waiting)
         total = len(self.acknowledgements)
-        return f"{held} of {total} {'gateway' if total == 1 else 'gateways'}"
+        return f"{total - len(self.waiting)} of {total} gateways"
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a gateway's answer can be expected at any moment."""
+        return any(line.is_awaited for line in self.acknowledgements)
 
     @property
     def seconds(self) -> str | None:

@@ -1,3 +1,4 @@
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,9 +10,12 @@ from plimsoll.contract.records import Cursor
 from portal.core import clock
 from portal.core.seal import SyncCommit, SyncHead, SyncRecord
 from portal.core.secrets import digest
+from portal.core.wakeup import Wakeup
 from portal.sync.errors import NoSuchGateway
 from portal.sync.models import Gateway, GatewayToken, SyncAck
 from portal.sync.policy import Acknowledgement, GatewayState, Receipt, gateway_state
+
+LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,27 @@ def get_receipt(session: Session, kind: str, record_id: str) -> Receipt:
             gateway=name,
             took=None if received_at is None else received_at - committed_at,
             seen_at=seen_at,
+            state=gateway_state(seen_at, at=clock.now()),
         )
         for name, received_at, seen_at in rows
     ]
     return Receipt(committed_at=committed_at, acknowledgements=lines)
+
+
+def await_receipt(
+    session: Session, kind: str, record_id: str, *, wakeup: Wakeup, seconds: float
+) -> Receipt:
+    """The receipt, after waiting for the gateways that are connected, at most so many seconds.
+
+    They answer within milliseconds, but a page that follows a revocation at once would miss them.
+    """
+    ends = time.monotonic() + seconds
+    while True:
+        seen = wakeup.count
+        receipt = get_receipt(session, kind, record_id)
+        left = ends - time.monotonic()
+        if left <= 0 or not receipt.is_awaited:
+            return receipt
+        session.rollback()  # the next look must see what was committed meanwhile
+        # Another process may take the report: it wakes nobody here.
+        wakeup.wait(seen, min(left, LOOK_SECONDS))

@@ -89,13 +89,13 @@ def test_the_receipt_names_the_gateways_that_hold_a_revocation(clock, app, sessi
     clock.advance(seconds=1)
     form = as_ada.get(f"{KEYS}/{key.id}/revoke").form("revoke").fill(reason="Leaked.")
     page = form.submit(redirect=f"{KEYS}/{key.id}")
-    assert "0 of 1 gateway" in page.text
+    assert "0 of 1 gateways" in page.text
     assert "gw-eu-1 has never been heard of and may still accept the key" in page.text
 
     clock.advance(milliseconds=30)
     wire.report(wire.pull(Copy()).cursor)
 
-    assert "1 of 1 gateway, 0.03 s: all of them refuse it." in as_ada.get(f"{KEYS}/{key.id}").text
+    assert "1 of 1 gateways, 0.03 s: all of them refuse it." in as_ada.get(f"{KEYS}/{key.id}").text
 
 
 def test_an_incomplete_receipt_asks_again_by_itself_for_some_seconds_only(

@@ -69,7 +69,7 @@ def test_an_acknowledgement_of_an_earlier_revision_does_not_count(
 
     wire.report(cursor)
 
-    assert receipt().count == "0 of 1 gateway"
+    assert receipt().count == "0 of 1 gateways"
 
 
 def test_a_gateway_enrolled_later_or_removed_before_is_not_waited_for(
@@ -93,4 +93,4 @@ def test_a_gateway_removed_afterwards_stays_on_the_receipt(clock, sessions, cast
     with sessions() as session, transaction(session):
         commands.remove_gateway(session, actor=cast.root.actor, name="gw-1")
 
-    assert receipt().count == "0 of 1 gateway"
+    assert receipt().count == "0 of 1 gateways"
