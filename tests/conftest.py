@@ -27,7 +27,7 @@ from tests.support.clocks import ManualClock
 from tests.support.databases import Database
 from tests.support.worlds import Worlds, make_settings
 
-pytest_plugins = ["tests.support.chromium"]
+pytest_plugins = ["tests.support.chromium", "tests.support.gateways"]
 
 
 def pytest_runtest_setup() -> None:
