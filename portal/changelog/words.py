@@ -26,7 +26,7 @@ def measure(cell: Cell) -> str:
 
 
 def per(period: Period) -> str:
-    """ "per minute", "per 5 hours", "per calendar month"; "at once" where there is no period."""
+    """How a period reads: "per minute", "per 5 hours", "per calendar month", "at once"."""
     if period is None:
         return "at once"
     if period == "month":
@@ -47,8 +47,9 @@ def amount(metric: str, quota: int) -> str:
 
 
 def allowance(limit: Limit) -> str:
-    """ "1,000 requests per minute", "$100 spend per calendar month"."""
-    return f"{amount(limit.cell.metric, limit.quota)} {measure(limit.cell)}"
+    """A limit in words: "1,000 requests per minute", "$100 of spend per calendar month"."""
+    joint = " of " if METRICS[limit.cell.metric].unit == "microusd" else " "
+    return amount(limit.cell.metric, limit.quota) + joint + measure(limit.cell)
 
 
 def spread(limit: Limit) -> str | None:
@@ -68,7 +69,7 @@ def spread(limit: Limit) -> str | None:
 
 
 def _rough(number: Fraction) -> str | None:
-    """ "1.44 million", "about 333": at most three digits that count, for what decides nothing."""
+    """A rough number, for what decides nothing: "1.44 million", "about 333"."""
     if number < 1:
         return None
     size, unit = next(((size, f" {unit}") for size, unit in _ROUND if number >= size), (1, ""))
@@ -142,7 +143,7 @@ def keys(keys_max: int | None) -> str:
 
 
 def percent(before: int, after: int) -> str:
-    """ "+50 %", a cut with U+2212 (EXACT 41); from nothing there is no percentage."""
+    """The difference as "+50 %", a cut with U+2212 (EXACT 41); from 0 there is no percentage."""
     if not before:
         return "raised from 0"
     change = Fraction((after - before) * 100, before)
@@ -168,7 +169,7 @@ def _values(limit: Limit) -> str:
 
 
 def listing(words: Iterable[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
+    """Words in a row: "a", "a and b", "a, b and c"."""
     found: Sequence[str] = list(words)
     if len(found) < 2:  # noqa: PLR2004 -- a list with a last and others before it
         return "".join(found)

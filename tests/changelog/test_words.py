@@ -45,9 +45,9 @@ def test_everyday_terms(given, text):
         (limit(1000), "1,000 requests per minute"),
         (window(7, 18_000), "7 requests per 5 hours"),
         (window(7, 604_800), "7 requests per week"),
-        (window(500_000_000, "month", metric="spend_microusd"), "$500 spend per calendar month"),
-        (window(1_230_000, 86_400, metric="spend_microusd"), "$1.23 spend per day"),
-        (window(5, 90, metric="spend_microusd"), "5 microdollars spend per 90 seconds"),
+        (window(500_000_000, "month", metric="spend_microusd"), "$500 of spend per calendar month"),
+        (window(1_230_000, 86_400, metric="spend_microusd"), "$1.23 of spend per day"),
+        (window(5, 90, metric="spend_microusd"), "5 microdollars of spend per 90 seconds"),
         (
             limit(5, metric="concurrent_requests", period=None, kind=Kind.CONCURRENCY),
             "5 requests at once",

@@ -31,7 +31,7 @@ def test_the_words_say_what_the_tier_allows(as_ada):
         "1,000 requests per minute, 500,000 input tokens per minute and "
         "100,000 output tokens per minute" in text
     )
-    assert "All models together: $500 spend per calendar month." in text
+    assert "All models together: $500 of spend per calendar month." in text
 
 
 def test_the_table_holds_every_limit_of_the_tier(as_ada):
