@@ -1,5 +1,6 @@
 """The portal under waitress: threads of one process, and an end that every open stream hears of."""
 
+import socket
 import threading
 from typing import Any
 
@@ -25,8 +26,8 @@ class Server:
         self._server = create_server(
             app,
             map=self._sockets,
-            host=host,
-            port=port,
+            # Ours, since waitress leaves threads and sockets behind where the address is taken.
+            sockets=[socket.create_server((host, port))],
             threads=threads,
             connection_limit=CONNECTIONS_MAX,
             max_request_body_size=BODY_MAX_BYTES,

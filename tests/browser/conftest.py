@@ -31,6 +31,7 @@ def sign_in(app: Flask, cast: Cast, context, portal: str):
         client = app.test_client()
         cast.sign_in(client, person)
         cookie = client.get_cookie(app.config["SESSION_COOKIE_NAME"])
+        assert cookie is not None
         context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": portal}])
 
     return sign_in

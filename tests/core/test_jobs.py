@@ -35,6 +35,17 @@ def working(sessions):
         worker.close()
 
 
+def counted() -> tuple[list[float], Job]:
+    """A job, and the instants at which it ran."""
+    passes: list[float] = []
+
+    def run() -> int:
+        passes.append(time.monotonic())
+        return 0
+
+    return passes, Job("count", run)
+
+
 def commit_something(sessions) -> None:
     with sessions() as session, transaction(session):
         record(session, CLI, "test:happened")
@@ -51,9 +62,9 @@ def test_a_job_that_fails_does_not_keep_the_others_from_running(caplog):
 
 
 def test_the_worker_runs_at_its_start_and_after_each_commit(sessions, working):
-    passes: list[float] = []
+    passes, job = counted()
 
-    working(Job("count", lambda: passes.append(time.monotonic()) or 0))
+    working(job)
     eventually(lambda: passes)
     committed_at = time.monotonic()
     commit_something(sessions)
@@ -63,8 +74,8 @@ def test_the_worker_runs_at_its_start_and_after_each_commit(sessions, working):
 
 
 def test_a_closed_worker_runs_no_more(sessions, working):
-    passes: list[int] = []
-    worker = working(Job("count", lambda: passes.append(1) or 0))
+    passes, job = counted()
+    worker = working(job)
     eventually(lambda: passes)
 
     worker.close()
