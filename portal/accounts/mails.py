@@ -8,8 +8,9 @@ def confirm_email(*, to: str, link: str) -> Message:
         text=(
             "Open this link to confirm your address:\n\n"
             f"{link}\n\n"
-            "It works once, for 48 hours. If you did not sign up, leave this mail alone:\n"
-            "without the link no key can be issued.\n"
+            "It works once, for 48 hours.\n\n"
+            "You did not sign up? Then leave this mail alone: without the link,\n"
+            "nobody can issue an API key under your address.\n"
         ),
     )
 

@@ -173,3 +173,11 @@ def test_the_journal_says_who_signed_in(sign_in, journal, cast):
     (event,) = [event for event in journal() if event.tag == "user:session:started"]
 
     assert (event.actor_id, event.ip) == (cast.ada.user_id, "127.0.0.1")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_after_a_wrong_password_it_is_asked_for_again(sign_in, both_ways):
+    page = sign_in(password="not this one", htmx=both_ways.is_htmx, status=422)
+
+    assert page.one("[autofocus]")["name"] == "password"
+    assert not page.one("[name=password]").get("value")

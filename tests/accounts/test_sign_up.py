@@ -216,3 +216,10 @@ def test_who_is_signed_in_is_not_asked_to_sign_up(visit, client, cast):
     cast.sign_in(client, cast.ada)
 
     visit.get("/signup", redirect="/")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_first_field_that_is_wrong_takes_the_focus(sign_up, both_ways):
+    page = sign_up(htmx=both_ways.is_htmx, status=422, redirect=None, email="eve", password="")
+
+    assert page.one("[autofocus]")["name"] == "email"
