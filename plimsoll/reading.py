@@ -4,7 +4,6 @@ Every record is stored as received, whether it can be read or not. What cannot b
 the portal once: a key then counts as revoked, an organisation keeps its last readable record.
 """
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from plimsoll.contract.records import (
     OrgRecord,
     Put,
 )
-from plimsoll.store import Row
+from plimsoll.store import Row, secret_in
 
 
 class Nack(NamedTuple):
@@ -54,13 +53,6 @@ def is_revoked(put: Put) -> bool:
         return False
 
 
-def secret_in(data: bytes) -> bytes | None:
-    """The SHA-256 that a key is found by, also where the rest of its record cannot be read."""
-    found = _HASH.search(data)
-    return None if found is None else bytes.fromhex(found[1].decode())
-
-
-_HASH = re.compile(rb'"hash":"([0-9a-f]{64})"')
 _OTHERS: dict[str, Callable[[bytes], object]] = {
     "entry": EntryRecord.parse,
     "checkpoint": CheckpointRecord.parse,

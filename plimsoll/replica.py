@@ -25,7 +25,7 @@ from plimsoll.errors import DigestMismatch, LogProblem
 from plimsoll.logbook import Logbook
 from plimsoll.reading import Nack, is_revoked, row_of
 from plimsoll.snapshot import Snapshot
-from plimsoll.store import Head, LogStep, Row, Store
+from plimsoll.store import Head, LogStep, Row, Store, secret_in
 from plimsoll.wire import Commit
 
 _CACHED_MAX = 100_000
@@ -153,7 +153,10 @@ class Replica:
             DigestMismatch: the batch does not add up; nothing has changed.
         """
         latest = _latest(puts, commit)
-        olds = {identity: self.store.find(*identity) for identity in latest}
+        olds = {
+            identity: self.store.find(*identity, secret=secret_in(put.data))
+            for identity, put in latest.items()
+        }
         head = _added_up(self.head, latest, olds, epoch=epoch, commit=commit)
         nacks: list[Nack] = []
         rows = [

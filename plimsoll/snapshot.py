@@ -9,18 +9,25 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
+
+import orjson
 
 from plimsoll import store as files
 from plimsoll.contract.records import DIGEST_MODULUS, Put, record_hash
 from plimsoll.errors import DigestMismatch, ProtocolError
-from plimsoll.reading import Nack, is_revoked, row_of, secret_in
-from plimsoll.store import Head, LogStep, Row, Store
+from plimsoll.reading import Nack, is_revoked, row_of
+from plimsoll.store import Head, LogStep, Store, place_of
 from plimsoll.wire import Commit, parse_line
 
 _KEY = b'{"t":"put","kind":"key","id":"'
+_DATA = b',"data":'
+_HASH = b'"hash":"'
 _INSERT = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT_BLOCK = "INSERT INTO block VALUES (?, ?)"
+# The places of a whole block in one statement: a statement for each takes three times as long.
+_INSERT_PLACES = "INSERT INTO place SELECT value, ? FROM json_each(?)"
+_BLOCK_LINES = 64
 # No journal and no syncing while it loads; one sync before the file counts.
 _LOADING = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;"
 _CARRIED = """
@@ -46,6 +53,7 @@ class Snapshot:
         self._store = store
         self._records = 0
         self._sum = 0
+        self._blocks = 0
         self._path = store.next_path()
         self._loading = Path(f"{self._path}.loading")
         self._loading.unlink(missing_ok=True)
@@ -63,9 +71,14 @@ class Snapshot:
             ProtocolError: a line cannot be read.
         """
         try:
-            self._file.executemany(_INSERT, self._rows(lines))
+            keys, places = self._take(lines)
         except ValueError as error:
             raise ProtocolError("a line of the snapshot cannot be read") from error
+        for start in range(0, len(keys), _BLOCK_LINES):
+            part = slice(start, start + _BLOCK_LINES)
+            self._blocks += 1
+            self._file.execute(_INSERT_BLOCK, (self._blocks, b"\n".join(keys[part])))
+            self._file.execute(_INSERT_PLACES, (self._blocks, orjson.dumps(places[part]).decode()))
 
     def verify(self) -> Head:
         """The position after all lines.
@@ -103,27 +116,37 @@ class Snapshot:
         self._file.close()
         self._loading.unlink(missing_ok=True)
 
-    def _rows(self, lines: list[bytes]) -> Iterator[tuple[object, ...]]:
-        # A million lines pass here, nearly all of them keys: their rows are made without the
-        # general parser, and what their records say is read when a key is used.
+    def _take(self, lines: list[bytes]) -> tuple[list[bytes], list[int]]:
+        """Count the lines in; answers those of keys, with where they will be looked for."""
+        # A million lines pass here, nearly all of them keys: these are hashed without the general
+        # parser, and what their records say is read when a key is used.
         sha256, number, total = hashlib.sha256, int.from_bytes, 0
+        keys, places = [], []
         for line in lines:
-            if not line.startswith(_KEY):
-                yield from self._others(line)
+            place = _place_in(line)
+            if place is None:
+                self._take_other(line)
                 if self.commit is not None:
                     break
                 continue
-            head, _, data = line.partition(b',"data":')
-            key_id, _, rev = head[len(_KEY) :].partition(b'","rev":')
-            data = data[:-1]
-            total += number(sha256(b"key\n" + key_id + b"\n" + data).digest())
-            self._records += 1
-            if b'"revoked"' in data and is_revoked(Put("key", key_id.decode(), 0, data)):
-                self.revoked.append(key_id.decode())
-            yield ("key", key_id.decode(), int(rev), data, secret_in(data), None, None)
+            id_end = line.index(b'"', len(_KEY))
+            data_at = line.index(_DATA, id_end) + len(_DATA)
+            hashed = b"key\n" + line[len(_KEY) : id_end] + b"\n" + line[data_at:-1]
+            total += number(sha256(hashed).digest())
+            if b'"revoked"' in line:
+                self._note_revoked(line)
+            keys.append(line)
+            places.append(place)
         self._sum += total
+        self._records += len(keys)
+        return keys, places
 
-    def _others(self, line: bytes) -> Iterator[Row]:
+    def _note_revoked(self, line: bytes) -> None:
+        message = parse_line(line)
+        if isinstance(message, Put) and is_revoked(message):
+            self.revoked.append(message.id)
+
+    def _take_other(self, line: bytes) -> None:
         message = parse_line(line)
         if isinstance(message, Commit):
             self.commit = message
@@ -134,7 +157,19 @@ class Snapshot:
         if message.kind in {"entry", "checkpoint"}:
             self.log_records[message.kind, message.id] = message
         old = self._store.find(message.kind, message.id)
-        yield row_of(message, old, known_tiers=self._known_tiers, nacks=self.nacks)
+        row = row_of(message, old, known_tiers=self._known_tiers, nacks=self.nacks)
+        self._file.execute(_INSERT, row)
+
+
+def _place_in(line: bytes) -> int | None:
+    """Where a key will be looked for; None for other records, and for keys without a hash."""
+    if not line.startswith(_KEY):
+        return None
+    start = line.find(_HASH)
+    try:
+        return place_of(line, start + len(_HASH)) if start > 0 else None
+    except ValueError:
+        return None
 
 
 def _sync(path: Path) -> None:

@@ -99,6 +99,9 @@ class Portal:
             ) as response:
                 _check(response)
                 self._open = response
+                # Whichever of the two comes second sees the other.
+                if self._aborted:
+                    raise LinkLost("closed")
                 yield response.iter_raw() if cursor else response.iter_bytes(2**20)
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise LinkLost(f"{type(error).__name__}: {error}") from error
