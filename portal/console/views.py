@@ -66,6 +66,11 @@ def org(org: str) -> Response:
     return _dashboard(found)
 
 
+@bp.get("/orgs/<org>/")
+def org_slash(org: str) -> Response:
+    return responses.done(url_for("console.org", org=org))
+
+
 def _dashboard(org: Org) -> Response:
     return responses.page(
         "console/dashboard.html", page=get_dashboard(session(), current_actor(), org)

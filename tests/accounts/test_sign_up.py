@@ -1,3 +1,6 @@
+from statistics import median
+from time import perf_counter
+
 import pytest
 from sqlalchemy import func, select
 
@@ -89,6 +92,41 @@ def test_a_known_address_gets_the_same_answer_and_its_owner_a_mail(
         cast.ada.email,
         "You already have an account",
     )
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_known_and_an_unknown_address_take_the_same_time(client, visit, cast):
+    """Measured over the whole request; the hash is made for both, and before anything is looked up."""
+    token = visit.get("/signup").form("sign-up").values["csrf_token"][0]
+    took = {"known": [], "unknown": []}
+
+    for number in range(4):
+        for name, email in (("known", cast.ada.email), ("unknown", f"p{number}@example.com")):
+            data = {"csrf_token": token, "email": email, "password": "a long enough one"}
+            began = perf_counter()
+            answer = client.post("/signup", data=data | {"organisation": "Crowd"})
+            took[name].append(perf_counter() - began)
+            assert answer.headers["Location"] == "/signup/mail"
+
+    assert 0.4 < median(took["known"]) / median(took["unknown"]) < 2.5
+
+
+def test_a_sign_up_that_fails_late_leaves_nothing_behind(
+    sign_up, sessions, journal, outbox, monkeypatch
+):
+    """Person, organisation, journal and mail are one transaction: here the last step of it fails."""
+    from portal.tiers import commands
+
+    def fail(*args, **values):
+        raise RuntimeError
+
+    monkeypatch.setattr(commands, "mail_confirmation", fail)
+
+    sign_up(status=500, redirect=None)
+
+    assert (count(sessions, User), count(sessions, Org)) == (0, 0)
+    assert [event for event in journal() if event.tag in TAGS] == []
+    assert outbox() == []
 
 
 def test_a_known_address_keeps_its_password(sign_up, cast, person):

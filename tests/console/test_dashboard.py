@@ -78,6 +78,10 @@ def test_an_organisation_has_the_same_page_under_its_own_address(as_ada):
     assert as_ada.get("/orgs/acme").text == as_ada.get("/").text
 
 
+def test_a_slash_too_many_does_no_harm(as_ada):
+    assert as_ada.get("/orgs/acme/", redirect="/orgs/acme").h1 == "Acme"
+
+
 def test_an_outsider_finds_nothing(as_ada):
     as_ada.get("/orgs/delta", status=404)
     as_ada.get("/orgs/nobody", status=404)
