@@ -68,7 +68,8 @@ def org(org: str) -> Response:
 
 @bp.get("/orgs/<org>/")
 def org_slash(org: str) -> Response:
-    return responses.done(url_for("console.org", org=org))
+    found = get_org(session(), current_actor(), org, needs=Permission.SEE_ORG)
+    return responses.done(url_for("console.org", org=found.slug))
 
 
 def _dashboard(org: Org) -> Response:
