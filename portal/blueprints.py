@@ -9,7 +9,7 @@ from portal.admin import views as admin
 from portal.changelog import cli as changelog_cli
 from portal.changelog import views as changelog
 from portal.config import Settings
-from portal.console import dev, docs, health, key_page
+from portal.console import dev, docs, health, key_page, limits
 from portal.console import views as console
 from portal.core.db import Sessions
 from portal.core.seal import register_builder
@@ -38,6 +38,7 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
     # Everyone.
     app.register_blueprint(transparency.bp)
     app.register_blueprint(changelog.bp)
+    app.register_blueprint(limits.bp)
     app.register_blueprint(docs.bp)
     app.register_blueprint(health.bp)
     app.register_blueprint(accounts.bp)

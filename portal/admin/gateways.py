@@ -1,7 +1,7 @@
 from flask import Blueprint, Response
 
 from portal.accounts.login import require_admin
-from portal.sync.queries import get_head, list_gateways
+from portal.sync.queries import count_local_gateways, get_head, list_gateways
 from portal.web import responses
 from portal.web.session import session
 
@@ -11,5 +11,9 @@ bp.before_request(require_admin)
 
 @bp.get("")
 def gateways() -> Response:
-    rows = list_gateways(session())
-    return responses.page("admin/gateways.html", gateways=rows, head=get_head(session()))
+    return responses.page(
+        "admin/gateways.html",
+        gateways=list_gateways(session()),
+        head=get_head(session()),
+        local_gateways=count_local_gateways(session()),
+    )

@@ -2,7 +2,6 @@ import hashlib
 
 from flask import Blueprint, Response, request
 
-from portal.accounts.login import viewer
 from portal.changelog import queries
 from portal.changelog.forms import PointInTimeForm
 from portal.changelog.table import make_document
@@ -17,20 +16,6 @@ bp = Blueprint("changelog", __name__)
 MAX_AGE_SECONDS = 60
 # Above any number of changes, below what an integer column takes.
 NUMBER = "<int(max=999999999):number>"
-
-
-@bp.get("/limits")
-@public
-def limits() -> Response:
-    form = PointInTimeForm(request.args)
-    is_valid = form.validate()
-    person = viewer()
-    page = queries.get_limits_page(
-        session(), at=form.at.data, user_id=person.user_id if person else None
-    )
-    if not is_valid:
-        return responses.invalid("limits/limits.html", form=form, page=page)
-    return responses.page("limits/limits.html", form=form, page=page)
 
 
 @bp.get("/limits.json")

@@ -91,6 +91,11 @@ def list_gateways(session: Session) -> list[GatewayRow]:
     ]
 
 
+def count_local_gateways(session: Session) -> int:
+    """How many gateways count for themselves: with two or more, a limit holds at each (SYNC 3)."""
+    return sum(row.health.get("counters") == "local" for row in list_gateways(session))
+
+
 def get_receipt(session: Session, kind: str, record_id: str) -> Receipt:
     """The receipt for a record's latest change: the gateways enrolled when it was committed (SYNC 4)."""
     revision, committed_at = session.execute(

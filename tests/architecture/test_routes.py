@@ -16,7 +16,7 @@ PUBLIC = {
     "accounts.start_session",
     "changelog.change",
     "changelog.changes",
-    "changelog.limits",
+    "limits.limits",
     "changelog.limits_document",
     "changelog.reason",
     "console.check_mail",
