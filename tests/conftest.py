@@ -14,6 +14,7 @@ import pytest
 import pytest_socket
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import event, select
 
 from portal.config import Settings
@@ -92,13 +93,22 @@ def cast(sessions: Sessions) -> Cast:
     return casting.find(sessions)
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates compiled once per run: each test has an application of its own."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def app(settings: Settings, sessions: Sessions) -> Iterator[Flask]:
+def app(
+    settings: Settings, sessions: Sessions, compiled: FileSystemBytecodeCache
+) -> Iterator[Flask]:
     from portal.factory import create_app
     from portal.sync.views import hub_of
 
     made = create_app(settings, sessions=sessions)
     made.testing = True
+    made.jinja_env.bytecode_cache = compiled
     yield made
     hub_of(made).stop()
 
