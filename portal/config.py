@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +34,7 @@ class Settings:
     smtp_url: str = ""
     mail_from: str = "Plimsoll <portal@localhost>"
     threads: int = 16
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     strict_sessions: bool = True
 
     @property
@@ -107,6 +109,13 @@ def _threads(name: str, value: str) -> int:
     return int(value)
 
 
+def _networks(name: str, value: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in value.split(","))
+    except ValueError as error:
+        raise BadSettings(f"{name} lists networks such as 10.0.0.0/8, fd00::/8: {error}") from error
+
+
 def _brand(name: str, value: str) -> str:
     if not (value.isascii() and value.isalnum() and value.islower()):
         raise BadSettings(f"{name} is made of lower-case letters and digits")
@@ -123,6 +132,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "api_url": _url,
     "data": _path,
     "threads": _threads,
+    "trusted_proxies": _networks,
     "brand": _brand,
 }
 

@@ -12,6 +12,7 @@ from portal.config import Settings
 from portal.core.db import Sessions, make_engine, make_sessions
 from portal.web import assets, filters, problems, security
 from portal.web import session as web_session
+from portal.web.proxies import TrustedProxies
 
 TOP = Path(__file__).resolve().parent.parent
 BODY_MAX_BYTES = 1024 * 1024
@@ -36,6 +37,7 @@ def create_app(settings: Settings | None = None, *, sessions: Sessions | None = 
     login.install(app)
     blueprints.install(app, settings=settings, sessions=sessions)
     housekeeping.install(app, settings=settings, sessions=sessions)
+    app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     return app
 
 

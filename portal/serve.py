@@ -31,6 +31,8 @@ class Server:
             threads=threads,
             connection_limit=CONNECTIONS_MAX,
             max_request_body_size=BODY_MAX_BYTES,
+            # Read and removed by portal.web.proxies, which knows the networks.
+            clear_untrusted_proxy_headers=False,
             ident=None,
         )
         self.port = int(self._server.effective_port)

@@ -46,11 +46,19 @@ def test_other_programs_variables_are_none_of_our_business(read):
         ("PORTAL_THREADS", "-4"),
         ("PORTAL_BRAND", "My Brand"),
         ("PORTAL_DATA", " "),
+        ("PORTAL_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("PORTAL_TRUSTED_PROXIES", "everyone"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_by_name(read, name, value):
     with pytest.raises(BadSettings, match=name):
         read(**{name: value})
+
+
+def test_trusted_proxies_are_networks(read):
+    networks = read(PORTAL_TRUSTED_PROXIES="10.0.0.0/8, fd00::/8").trusted_proxies
+
+    assert [str(network) for network in networks] == ["10.0.0.0/8", "fd00::/8"]
 
 
 def test_a_secret_may_be_a_file(read, tmp_path):
