@@ -95,7 +95,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     logging.basicConfig(level=logging.WARNING, format="demo API: %(message)s")
     gateway = Gateway(
-        options.state, portal_url=options.portal, token=lambda: read_token(options.token_file)
+        options.state,
+        portal_url=options.portal,
+        token=lambda: read_token(options.token_file),
+        brand=options.brand,
     )
     host, port = parse_listen(options.listen)
     with gateway:
@@ -110,6 +113,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         ("portal", "http://127.0.0.1:5000", "address of the portal"),
         ("token-file", "gateway-token", "file that holds this gateway's token"),
         ("state", "gateway-state", "folder for this gateway's copy of the state"),
+        ("brand", "plim", "what API keys begin with"),
         ("listen", "127.0.0.1:8100", "HOST:PORT to listen on"),
     ):
         variable = "DEMO_API_" + name.replace("-", "_").upper()

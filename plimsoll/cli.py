@@ -53,6 +53,7 @@ def _gateway(options: argparse.Namespace) -> int:
         observe=options.observe,
         max_stale_seconds=options.max_stale,
         fingerprint=options.fingerprint,
+        brand=options.brand,
     )
     if options.max_stale is None:
         logging.getLogger("plimsoll").warning(
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--state", required=True, metavar="DIR", help="folder for the copy of the state")
     add("--listen", required=True, metavar="HOST:PORT", help="where to answer")
     add("--fingerprint", metavar="SHA256", help="pin the log's key; printed at enrolment")
+    add("--brand", default="plim", metavar="NAME", help="what API keys begin with (plim)")
     add("--max-stale", type=_seconds, metavar="S", help="refuse on state older than S seconds")
     add("--observe", action="store_true", help="decide and count, but let requests pass")
     add("--deny-status", type=_status, metavar="N", help="answer every refusal with this status")

@@ -61,5 +61,11 @@ class LocalCounters:
             changed, self.dirty = self.dirty, set()
             rows = [(each.name, *each.state) for each in changed if each.is_kept]
         known = self._store.meta
-        if rows or any(known.get(name) != value for name, value in meta.items()):
+        if not rows and all(known.get(name) == value for name, value in meta.items()):
+            return
+        try:
             self._store.save(rows, **meta)
+        except BaseException:
+            with lock:
+                self.dirty |= changed
+            raise

@@ -24,6 +24,8 @@ from plimsoll.replica import Key, Org, Replica
 KEY_PREFIXES = ("plim_live_", "plim_test_")
 # A reservation that is not settled by then stands as used.
 UNSETTLED_MS = 15 * 60 * 1000
+# Beyond so many at once the oldest do so earlier: who never settles must not fill the memory.
+UNSETTLED_MAX = 200_000
 
 # What an observing gateway refuses all the same: nobody could tell whose request it is, or the
 # provider has said no to this very caller.
@@ -309,7 +311,8 @@ class Enforcer:
         while self._open:
             oldest = next(iter(self._open))
             reservation = self._open[oldest]
-            if steady_ms - reservation.at_ms < UNSETTLED_MS:
+            is_recent = steady_ms - reservation.at_ms < UNSETTLED_MS
+            if is_recent and len(self._open) <= UNSETTLED_MAX:
                 return
             del self._open[oldest]
             for each, hold in reservation.holds():

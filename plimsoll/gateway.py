@@ -41,13 +41,15 @@ class Gateway:
         observe: bool = False,
         max_stale_seconds: float | None = None,
         fingerprint: str | None = None,
+        brand: str = "plim",
         clock: Clock | None = None,
         transport: "httpx2.BaseTransport | None" = None,
     ) -> None:
         """Open the state folder; nothing runs before `start` (or the `with` block).
 
         `token` is the gateway's token or a function that gives it; `fingerprint` (SHA-256 in hex)
-        pins the log's key, which is otherwise trusted on first use.
+        pins the log's key, which is otherwise trusted on first use; `brand` is what the
+        provider's keys begin with.
 
         Raises:
             StoreInUse: another process has the folder open.
@@ -59,6 +61,7 @@ class Gateway:
             portal_url=portal_url,
             observe=observe,
             max_stale_seconds=max_stale_seconds,
+            key_prefixes=(f"{brand}_live_", f"{brand}_test_"),
         )
         self.follower = Follower(self.replica, portal_url, token, transport=transport)
         self._stop = threading.Event()
@@ -78,8 +81,10 @@ class Gateway:
         self.follower.close()
         if self._saver.ident is not None:
             self._saver.join()
-        self.enforcer.save()
-        self.store.close()
+        try:
+            self.enforcer.save()
+        finally:
+            self.store.close()
 
     def __enter__(self) -> Self:
         return self.start()

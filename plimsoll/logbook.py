@@ -16,7 +16,7 @@ from plimsoll.contract.fold import Policy, fold
 from plimsoll.contract.merkle import Tree
 from plimsoll.contract.records import EntryRecord, UnreadableRecord
 from plimsoll.errors import LogProblem
-from plimsoll.store import LogStep
+from plimsoll.tables import LogStep
 
 
 class _InForce(NamedTuple):

@@ -14,7 +14,7 @@ from plimsoll.contract.records import (
     OrgRecord,
     Put,
 )
-from plimsoll.store import Row, secret_in
+from plimsoll.tables import Row, secret_in
 
 
 class Nack(NamedTuple):

@@ -6,8 +6,10 @@ million keys, and what a commit changed is seen by the next request.
 """
 
 import ipaddress
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -25,7 +27,8 @@ from plimsoll.errors import DigestMismatch, LogProblem
 from plimsoll.logbook import Logbook
 from plimsoll.reading import Nack, is_revoked, row_of
 from plimsoll.snapshot import Snapshot
-from plimsoll.store import Head, LogStep, Row, Store, secret_in
+from plimsoll.store import Store
+from plimsoll.tables import Head, LogStep, Row, secret_in
 from plimsoll.wire import Commit
 
 _CACHED_MAX = 100_000
@@ -76,6 +79,8 @@ class Replica:
         self._orgs: dict[str, Org] = {}
         self._lock = threading.Lock()
         self._generation = 0
+        # What the store could not take, as on a full disk: a revocation holds all the same.
+        self._revoked: set[str] = set()
         self._nacks: list[Nack] = []
         self.logbook = Logbook(
             store.log_leaves(),
@@ -104,7 +109,8 @@ class Replica:
         found = self.store.find_key(secret)
         if found is None:
             return None
-        key = _key_of(*found)
+        row, seen_revoked = found
+        key = _key_of(row, seen_revoked=seen_revoked or row.id in self._revoked)
         self._remember(secret, key, generation=generation)
         return key
 
@@ -165,7 +171,11 @@ class Replica:
         ]
         step = self._log_step(latest, nacks)
         revoked = [put.id for put in latest.values() if is_revoked(put)]
-        self.store.apply(rows, head, log=step, revoked=revoked, at=int(self.time.now()))
+        try:
+            self.store.apply(rows, head, log=step, revoked=revoked, at=int(self.time.now()))
+        except sqlite3.Error:
+            self.revoke(revoked)
+            raise
         self._accept(step)
         self._forget([*rows, *(row for row in olds.values() if row is not None)])
         self.head = head
@@ -177,9 +187,12 @@ class Replica:
 
     def revoke(self, key_ids: Sequence[str]) -> None:
         """Count keys as revoked from now on, for 90 days, whatever records say."""
-        if key_ids:
+        if not key_ids:
+            return
+        self._revoked.update(key_ids)
+        self._forget_all()
+        with suppress(sqlite3.Error):
             self.store.overlay(key_ids, int(self.time.now()))
-            self._forget_all()
 
     def snapshot(self, epoch: str) -> Snapshot:
         """Begin to load a whole state beside the present one; `swap` then puts it in place."""
@@ -293,7 +306,7 @@ def _added_up(
     return Head(epoch, commit.rev, records, digest)
 
 
-def _key_of(row: Row, seen_revoked: bool) -> Key:  # noqa: FBT001 - the two halves of one answer
+def _key_of(row: Row, *, seen_revoked: bool) -> Key:
     try:
         record = KeyRecord.parse(row.data)
         networks = None if record.networks is None else tuple(map(_network, record.networks))

@@ -13,7 +13,7 @@ import orjson
 import plimsoll
 from plimsoll.reading import Nack
 from plimsoll.replica import Replica
-from plimsoll.transport import LinkLost, Portal
+from plimsoll.transport import LinkLost, Portal, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,10 @@ class Reporter:
                 if self._is_closed:
                     return
                 self._is_due = False
-            self._send_once()
+            try:
+                self._send_once()
+            except Exception:
+                logger.exception("a report could not be made")
 
     def _send_once(self) -> None:
         head = self._replica.head
@@ -69,7 +72,7 @@ class Reporter:
         body = {"cursor": head.cursor, "nacks": nacks, "health": self._health(head.records)}
         try:
             status = self._portal.report(orjson.dumps(body))
-        except LinkLost as error:
+        except (LinkLost, Refused) as error:
             logger.debug("a report was not sent: %s", error)
             return
         if status in _ACCEPTED:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import orjson
 
-from plimsoll import store as files
+from plimsoll import tables
 from plimsoll.contract.records import DIGEST_MODULUS, Put, record_hash
 from plimsoll.errors import DigestMismatch, ProtocolError
 from plimsoll.reading import Nack, is_revoked, row_of
-from plimsoll.store import Head, LogStep, Store, place_of
+from plimsoll.store import Store
+from plimsoll.tables import Head, LogStep, place_of
 from plimsoll.wire import Commit, parse_line
 
 _KEY = b'{"t":"put","kind":"key","id":"'
@@ -59,7 +60,7 @@ class Snapshot:
         self._loading.unlink(missing_ok=True)
         self._file = sqlite3.connect(self._loading, isolation_level=None, check_same_thread=False)
         self._file.executescript(_LOADING)
-        files.create_tables(self._file)
+        tables.create_tables(self._file)
         self._file.execute("BEGIN")
 
     def add(self, lines: list[bytes]) -> None:
@@ -94,16 +95,16 @@ class Snapshot:
     def swap(self, head: Head, *, log: LogStep | None, at: int) -> None:
         """Finish the file and put it in the place of the present one."""
         self._file.execute("COMMIT")
-        files.create_indexes(self._file)
+        tables.create_indexes(self._file)
         with self._store.swapping() as old:
             self._file.execute("BEGIN")
-            files.write_head(self._file, head)
-            files.write_revoked(self._file, self.revoked, at)
+            tables.write_head(self._file, head)
+            tables.write_revoked(self._file, self.revoked, at)
             self._file.execute("COMMIT")
             self._file.execute("ATTACH ? AS old", (str(old),))
             self._file.executescript(_CARRIED)
             self._file.execute("DETACH old")
-            files.write_log(self._file, log)
+            tables.write_log(self._file, log)
             self._file.close()
             _sync(self._loading)
             self._loading.rename(self._path)

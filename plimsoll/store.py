@@ -4,110 +4,33 @@ Records are kept as the text that was received. Records, cursor and verified log
 transaction, so that a kill at any instant leaves a state that the portal once had. A snapshot is
 loaded into a new file beside the old one; opening takes the newest complete file, which makes
 the renaming of a finished file the instant of the swap.
-
-The keys of a snapshot stay together in blocks of lines, found by their hash: a row and two index
-entries for each of a million keys took three times as long. A record that changes afterwards gets
-a row of its own, which goes before its line in a block. This relies on a key keeping its hash for
-life; were that broken, the digest would not add up, and the next snapshot would mend it.
 """
 
 import contextlib
 import fcntl
 import logging
 import os
-import re
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from plimsoll.contract.records import Cursor, split_put
-from plimsoll.errors import StoreFromTheFuture, StoreInUse
+from plimsoll import tables
+from plimsoll.errors import StoreInUse
+from plimsoll.tables import Head, LogStep, Row
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
-REVOKED_KEPT_SECONDS = 90 * 86_400
 # Longer than the longest window; what is older says nothing any more.
 COUNTERS_KEPT_MS = 62 * 86_400_000
 
 _PATTERN = "state-*.db"
-_TABLES = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE record (
-    kind TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, data BLOB NOT NULL,
-    secret BLOB, good BLOB, fallback TEXT
-);
-CREATE TABLE block (number INTEGER PRIMARY KEY, lines BLOB NOT NULL);
-CREATE TABLE place (secret INTEGER NOT NULL, block INTEGER NOT NULL);
-CREATE TABLE log (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL);
-CREATE TABLE revoked (id TEXT PRIMARY KEY, seen_at INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE counter (name TEXT PRIMARY KEY, used INTEGER NOT NULL, at INTEGER NOT NULL)
-    WITHOUT ROWID;
-"""
-# Built after a snapshot's rows: sorting once is several times as fast as keeping order.
-_INDEXES = """
-CREATE UNIQUE INDEX record_id ON record (kind, id);
-CREATE INDEX record_secret ON record (secret) WHERE secret IS NOT NULL;
-CREATE INDEX place_secret ON place (secret);
-"""
-_COMPLETE = f"PRAGMA user_version = {FORMAT};"
-_PRAGMAS = (
-    "journal_mode = WAL",
-    "synchronous = NORMAL",
-    "busy_timeout = 10000",
-    "foreign_keys = ON",
-)
 _COLUMNS = "kind, id, revision, data, secret, good, fallback"
-
-
 _BY_SECRET = f"SELECT {_COLUMNS} FROM record WHERE secret = ?"  # noqa: S608 - constants
 _BY_ID = f"SELECT {_COLUMNS} FROM record WHERE kind = ? AND id = ?"  # noqa: S608 - constants
 _BLOCKS = "SELECT lines FROM block WHERE number IN (SELECT block FROM place WHERE secret = ?)"
-_HASH = re.compile(rb'"hash":"([0-9a-f]{64})"')
-_PLACE_DIGITS = 15
-
-
-class Head(NamedTuple):
-    """Where the copy stands: epoch, revision, number of records, digest as a number."""
-
-    epoch: str
-    revision: int
-    records: int
-    digest: int
-
-    @property
-    def cursor(self) -> str:
-        """The cursor to ask the portal from and to acknowledge with."""
-        return str(Cursor.at(self.epoch, self.revision, self.digest))
-
-
-class Row(NamedTuple):
-    """A stored record. `data` is the text as received.
-
-    `secret`: for keys, the SHA-256 they are found by (32 bytes). `good`: the last readable text,
-    where `data` cannot be read. `fallback`: for organisations, the tier before a move.
-    """
-
-    kind: str
-    id: str
-    revision: int
-    data: bytes
-    secret: bytes | None = None
-    good: bytes | None = None
-    fallback: str | None = None
-
-
-class LogStep(NamedTuple):
-    """A verified extension of the log: new leaves and the checkpoint (text) they lead to."""
-
-    start: int
-    leaves: tuple[bytes, ...]
-    origin: str
-    public_key: bytes
-    checkpoint: str
 
 
 class Store:
@@ -208,27 +131,27 @@ class Store:
                 " fallback = excluded.fallback",
                 rows,
             )
-            write_head(connection, head)
-            write_log(connection, log)
-            write_revoked(connection, revoked, at)
+            tables.write_head(connection, head)
+            tables.write_log(connection, log)
+            tables.write_revoked(connection, revoked, at)
         self._reload_meta()
 
     def overlay(self, revoked: Sequence[str], at: int) -> None:
         """Remember keys as revoked although their batch could not be accepted."""
         with self.transaction() as connection:
-            write_revoked(connection, revoked, at)
+            tables.write_revoked(connection, revoked, at)
 
     def save(self, counters: Iterable[tuple[str, int, int]], **meta: int) -> None:
         """Write counters (name, used, mark in Unix milliseconds) and small facts beside them."""
         with self.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?, ?)", counters)
-            write_meta(connection, meta)
+            tables.write_meta(connection, meta)
         self.meta.update(meta)
 
     def set_meta(self, **values: str | int | bytes) -> None:
         """Keep small facts beside the state."""
         with self.transaction() as connection:
-            write_meta(connection, values)
+            tables.write_meta(connection, values)
         self._reload_meta()
 
     @contextlib.contextmanager
@@ -273,9 +196,9 @@ class Store:
 
     def _in_blocks(self, secret: bytes) -> Row | None:
         mark = b'"hash":"%b"' % secret.hex().encode()
-        blocks = self._read.execute(_BLOCKS, (place_of(secret.hex().encode()),))
+        blocks = self._read.execute(_BLOCKS, (tables.place_of(secret.hex().encode()),))
         for (lines,) in blocks.fetchall():
-            row = _line_with(mark, lines)
+            row = tables.line_with(mark, lines)
             if row is not None:
                 changed = self._read.execute(_BY_ID, (row.kind, row.id)).fetchone()
                 return None if changed else row._replace(secret=secret)
@@ -285,9 +208,9 @@ class Store:
         # Only for a key whose new record cannot be read at all, not even whose it is.
         mark = b'"id":"%b"' % key_id.encode()
         for (lines,) in self._read.execute("SELECT lines FROM block"):
-            row = _line_with(mark, lines)
+            row = tables.line_with(mark, lines)
             if row is not None:
-                return row._replace(secret=secret_in(row.data))
+                return row._replace(secret=tables.secret_in(row.data))
         return None
 
     def _newest_file(self) -> Path:
@@ -300,16 +223,16 @@ class Store:
         except sqlite3.DatabaseError as error:
             # Nothing here can be trusted any more; the portal has it all but the counters.
             logger.error("%s cannot be read (%s); starting from nothing", self._path, error)  # noqa: TRY400 - the text says it
-            set_aside(self._path)
+            _set_aside(self._path)
             self._connect()
 
     def _connect(self) -> None:
         _remove_others(self.directory, self._path)
-        self._write = connect(self._path)
+        self._write = tables.connect(self._path)
         try:
-            if not _is_ready(self._write):
-                self._write.executescript(f"BEGIN; {_TABLES} {_INDEXES} {_COMPLETE} COMMIT;")
-            self._read = connect(self._path)
+            if not tables.is_complete(self._write):
+                tables.create_all(self._write)
+            self._read = tables.connect(self._path)
         except BaseException:
             self._write.close()
             raise
@@ -319,14 +242,14 @@ class Store:
         oldest = int(time.time() * 1000) - COUNTERS_KEPT_MS  # noqa: TID251 - no clock yet
         with self.transaction() as connection:
             connection.execute("DELETE FROM counter WHERE at < ?", (oldest,))
-            write_meta(connection, {"boot": int(self.meta.get("boot", 0)) + 1})
+            tables.write_meta(connection, {"boot": int(self.meta.get("boot", 0)) + 1})
         self._reload_meta()
 
     def _reload_meta(self) -> None:
         with self._write_lock:
             rows = self._write.execute("SELECT name, value FROM meta").fetchall()
         self.meta: dict[str, Any] = dict(rows)
-        self._head = _head_of(self.meta)
+        self._head = tables.head_of(self.meta)
 
     def _close_file(self) -> None:
         # The last connection to close folds the write-ahead log into the file.
@@ -334,94 +257,11 @@ class Store:
         self._write.close()
 
 
-def secret_in(data: bytes) -> bytes | None:
-    """The SHA-256 that a key is found by, also where the rest of its record cannot be read."""
-    found = _HASH.search(data)
-    return None if found is None else bytes.fromhex(found[1].decode())
-
-
-def place_of(text: bytes, start: int = 0) -> int:
-    """What a key in a block is indexed by: the first 60 bits of the hash in hex at `start`."""
-    return int(text[start : start + _PLACE_DIGITS], 16)
-
-
-def _line_with(mark: bytes, lines: bytes) -> Row | None:
-    at = lines.find(mark)
-    if at < 0:
-        return None
-    start, end = lines.rfind(b"\n", 0, at) + 1, lines.find(b"\n", at)
-    return Row(*split_put(lines[start : None if end < 0 else end]))
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection that commits when told to, in the gateway's durability (EXACT.md 39)."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def create_tables(connection: sqlite3.Connection) -> None:
-    """The tables of a new file, without indexes."""
-    connection.executescript(_TABLES)
-
-
-def create_indexes(connection: sqlite3.Connection) -> None:
-    """The indexes; a file without them is not complete."""
-    connection.executescript(_INDEXES + _COMPLETE)
-
-
-def write_meta(connection: sqlite3.Connection, values: dict[str, Any]) -> None:
-    """Set small facts."""
-    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
-
-
-def write_head(connection: sqlite3.Connection, head: Head) -> None:
-    """Set the position."""
-    fields = {**head._asdict(), "digest": f"{head.digest:064x}"}
-    write_meta(connection, fields)
-
-
-def write_log(connection: sqlite3.Connection, step: LogStep | None) -> None:
-    """Extend the verified log and pin its key."""
-    if step is None:
-        return
-    leaves = enumerate(step.leaves, step.start)
-    connection.executemany("INSERT INTO log VALUES (?, ?)", leaves)
-    pinned = {"log_origin": step.origin, "log_key": step.public_key, "log_text": step.checkpoint}
-    write_meta(connection, pinned)
-
-
-def write_revoked(connection: sqlite3.Connection, ids: Iterable[str], at: int) -> None:
-    """Remember keys as revoked for 90 days from when that was first seen."""
-    connection.executemany(
-        "INSERT OR IGNORE INTO revoked VALUES (?, ?)", ((key_id, at) for key_id in ids)
-    )
-    connection.execute("DELETE FROM revoked WHERE seen_at < ?", (at - REVOKED_KEPT_SECONDS,))
-
-
-def set_aside(path: Path) -> None:
-    """Move an unreadable file out of the way, with its write-ahead log."""
+def _set_aside(path: Path) -> None:
+    # With its write-ahead log, which belongs to no other file.
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{path}{suffix}.unreadable")
-
-
-def _is_ready(connection: sqlite3.Connection) -> bool:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > FORMAT:
-        raise StoreFromTheFuture(f"the store has format {version}; this version knows {FORMAT}")
-    return bool(version)
-
-
-def _head_of(meta: dict[str, Any]) -> Head | None:
-    if "epoch" not in meta:
-        return None
-    return Head(meta["epoch"], meta["revision"], meta["records"], int(meta["digest"], 16))
 
 
 def _remove_others(directory: Path, keep: Path) -> None:

@@ -89,6 +89,8 @@ class Follower:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="plimsoll-follower", daemon=True)
         self._link, self._reason = Link.STARTING, ""
+        # Called in the follower's thread at each change of the link or its reason.
+        self.on_link: Callable[[Standing], object] | None = None
         self._heard_at: float | None = None
         self._failures = 0
         self._mismatches = 0
@@ -122,7 +124,14 @@ class Follower:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._stop.wait(self.follow_once())
+            try:
+                seconds = self.follow_once()
+            except Exception as error:
+                # Whatever it is, as a full disk: a gateway that stops following is worse.
+                logger.exception("following failed; trying again")
+                self._stand(Link.RECONNECTING, f"{type(error).__name__}: {error}")
+                seconds = self._backoff()
+            self._stop.wait(seconds)
 
     def follow_once(self) -> float:
         """One connection, until it ends; answers how many seconds to wait before the next."""
@@ -287,7 +296,10 @@ class Follower:
         self._failures = self._mismatches = 0
 
     def _stand(self, link: Link, reason: str = "") -> None:
+        is_news = (link, reason) != (self._link, self._reason)
         self._reason = reason
+        if is_news and self.on_link is not None:
+            self.on_link(Standing(link, reason, None))
         # Diverged lasts until a batch or a snapshot adds up, whatever happens to the connection.
         if self._link is Link.DIVERGED and link is Link.RECONNECTING:
             return

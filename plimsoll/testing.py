@@ -28,44 +28,17 @@ from plimsoll.clock import Clock, SystemClock
 from plimsoll.contract import canonical, checkpoint, merkle, records, rules, tokens
 from plimsoll.contract.announcement import hash_reason
 from plimsoll.contract.catalog import parse_catalog
+from plimsoll.testing_clock import ManualClock
 
 if TYPE_CHECKING:
     import httpx2
+
+__all__ = ["FakeKey", "FakePortal", "ManualClock", "Tamper"]
 
 _SEED = hashlib.sha256(b"plimsoll.testing").digest()
 _OK, _BAD_REQUEST, _UNAUTHORIZED, _NOT_FOUND, _CONFLICT = 200, 400, 401, 404, 409
 
 Tamper = Callable[[list[bytes]], list[bytes]]
-
-
-class ManualClock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self, at: float = 1_795_400_000.0) -> None:
-        """Begin at a Unix second."""
-        self._at = at
-        self._elapsed = 0.0
-
-    def now(self) -> float:
-        """Unix seconds."""
-        return self._at
-
-    def monotonic(self) -> float:
-        """Seconds since the clock was made."""
-        return self._elapsed
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass, on the wall and off it."""
-        self._at += seconds
-        self._elapsed += seconds
-
-    def advance_ms(self, milliseconds: int) -> None:
-        """Let so many milliseconds pass."""
-        self.advance(milliseconds / 1000)
-
-    def set_wall(self, at: float) -> None:
-        """Set the wall clock as an operator would; no time passes."""
-        self._at = at
 
 
 class FakeKey(NamedTuple):
@@ -179,8 +152,7 @@ class FakePortal:
     def change(self, record_id: str, **fields: object) -> None:
         """Change fields of an organisation's or a key's record."""
         kind = record_id.partition("_")[0]
-        _, data = self._records[kind, record_id]
-        self.put_fields(kind, record_id, {**orjson.loads(data), **fields})
+        self.put_fields(kind, record_id, {**self.fields(kind, record_id), **fields})
 
     def revoke(self, key_id: str) -> None:
         """Revoke a key."""
@@ -194,6 +166,27 @@ class FakePortal:
         """Set a record to any bytes, readable or not."""
         with self.batch():
             self._touched[kind, record_id] = data
+
+    def forget(self, kind: str, record_id: str) -> None:
+        """Lose a record, as no portal may: with its hash, so that the digest fits."""
+        with self._changed:
+            _, data = self._records.pop((kind, record_id))
+            gone = records.record_hash(kind, record_id, data)
+            self.digest = records.digest_after(self.digest, removed=gone)
+            self._commits[self.revision] = self.digest
+
+    def identities(self) -> list[tuple[str, str]]:
+        """Kind and id of every record."""
+        return list(self._records)
+
+    def data(self, kind: str, record_id: str) -> bytes:
+        """A record as it is sent."""
+        return self._records[kind, record_id][1]
+
+    def fields(self, kind: str, record_id: str) -> dict[str, Any]:
+        """A record taken apart."""
+        fields: dict[str, Any] = orjson.loads(self.data(kind, record_id))
+        return fields
 
     @contextmanager
     def batch(self) -> Iterator[None]:

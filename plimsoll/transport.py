@@ -31,7 +31,7 @@ class LinkLost(PlimsollError):
 
 
 class Refused(PlimsollError):
-    """401 or 403: the portal does not accept this gateway's token."""
+    """401 or 403: the portal does not accept this gateway's token, or we have none to show."""
 
 
 class SnapshotRequired(ProtocolError):
@@ -56,7 +56,14 @@ class Portal:
         *,
         transport: "httpx2.BaseTransport | None" = None,
     ) -> None:
-        """Nothing is loaded or sent yet. `transport` takes the network's place in tests."""
+        """Nothing is loaded or sent yet. `transport` takes the network's place in tests.
+
+        Raises:
+            ValueError: the address is not one of HTTP.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{url!r} is not an address of a portal (https://…)")
         self.url = url.rstrip("/")
         self._token = token
         self._transport = transport
@@ -174,7 +181,10 @@ class Portal:
             return self._clients[purpose]
 
     def _headers(self, more: dict[str, str]) -> dict[str, str]:
-        token = self._token if isinstance(self._token, str) else self._token()
+        try:
+            token = self._token if isinstance(self._token, str) else self._token()
+        except (OSError, ValueError) as error:
+            raise Refused(f"the token cannot be read: {error}") from error
         own = {"Authorization": f"Bearer {token}", "Sync-Version": str(WIRE_VERSION)}
         return {**own, **more}
 

@@ -50,6 +50,11 @@ class Rig:
     replica: Replica
     follower: Follower
     enforcer: Enforcer
+    links: list[str]
+
+    def reasons(self) -> str:
+        """All that the follower said about its link, in words."""
+        return "; ".join(self.links)
 
     def level(self) -> None:
         """Wait until the gateway has what the portal has."""
@@ -100,8 +105,10 @@ def open_rig(
         jitter=lambda _, high: min(high, 0.005),
     )
     enforcer = Enforcer(replica, portal_url="https://portal.test", **options)  # type: ignore[arg-type]
+    links: list[str] = []
+    follower.on_link = lambda standing: links.append(standing.reason)
     follower.start()
-    return Rig(portal, clock, store, replica, follower, enforcer)
+    return Rig(portal, clock, store, replica, follower, enforcer, links)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What the library promises: its public names, and that importing it does nothing."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ LIBRARY = Path(__file__).parents[2] / "plimsoll"
 # Names in here are kept: applications build on them.
 PUBLIC = {
     "plimsoll.gateway": {"Gateway", "SAVE_SECONDS"},
-    "plimsoll.enforcer": {"Enforcer", "KEY_PREFIXES", "UNSETTLED_MS"},
+    "plimsoll.enforcer": {"Enforcer", "KEY_PREFIXES", "UNSETTLED_MAX", "UNSETTLED_MS"},
     "plimsoll.decision": {
         "Change",
         "Code",
@@ -58,6 +59,8 @@ def defined_in(module: str) -> set[str]:
             names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             names.add(node.target.id)
+    # What a module passes on from another one it names itself.
+    names |= set(getattr(importlib.import_module(module), "__all__", ()))
     return {name for name in names if not name.startswith("_") and name != "logger"}
 
 

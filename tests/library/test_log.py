@@ -67,6 +67,29 @@ def test_a_rewritten_history_is_a_fork(rig: Rig) -> None:
     assert title != "Other limits"
 
 
+def test_an_entry_that_was_changed_on_the_way_is_never_folded(
+    portal: FakePortal, clock: ManualClock, tmp_path: Path
+) -> None:
+    """The sync digest may be the portal's own: only the signed root says what was published."""
+    entry = portal.entry(1)
+    entry["body"]["title"] = "Other limits"
+    portal.fork_log(1, entry)
+
+    with rig_on(portal, clock, tmp_path / "state") as rig:
+        assert problem_of(rig) == "log_forked"
+        assert rig.replica.logbook.size == 0
+
+
+def test_an_entry_that_is_missing_stops_the_log_there(clock: ManualClock, tmp_path: Path) -> None:
+    portal = FakePortal(clock=clock)
+    portal.publish(small_catalog())
+    portal.forget("entry", "1")
+
+    with rig_on(portal, clock, tmp_path / "state") as rig:
+        assert problem_of(rig) == "log_incomplete"
+        assert rig.replica.logbook.size == 0
+
+
 def test_a_forked_log_is_never_taken_in_by_a_new_epoch(rig: Rig) -> None:
     entry = rig.portal.entry(1)
     entry["body"]["title"] = "Other limits"

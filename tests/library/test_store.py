@@ -11,7 +11,8 @@ import pytest
 
 from plimsoll.contract.records import DIGEST_MODULUS, record_hash
 from plimsoll.errors import StoreFromTheFuture, StoreInUse
-from plimsoll.store import REVOKED_KEPT_SECONDS, Head, Row, Store, write_revoked
+from plimsoll.store import Store
+from plimsoll.tables import REVOKED_KEPT_SECONDS, Head, Row, write_revoked
 
 TOP = Path(__file__).parents[2]
 EPOCH = "ab" * 16
@@ -19,7 +20,8 @@ EPOCH = "ab" * 16
 WRITER = """
 import sys
 from plimsoll.contract.records import record_hash
-from plimsoll.store import Head, Row, Store
+from plimsoll.store import Store
+from plimsoll.tables import Head, Row
 
 store = Store(sys.argv[1])
 digest = 0
