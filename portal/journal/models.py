@@ -11,7 +11,10 @@ class Event(Base):
     """One act. `tag` is `subject:object:verb`, such as `org:key:issued`."""
 
     __tablename__ = "events"
-    __table_args__ = (Index("ix_events_org", "org_id", "at"), Index("ix_events_subject", "subject_id"))
+    __table_args__ = (
+        Index("ix_events_org", "org_id", "at"),
+        Index("ix_events_subject", "subject_id"),
+    )
 
     id: Mapped[PublicId]
     at: Mapped[CreatedAt]
