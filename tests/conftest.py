@@ -4,6 +4,7 @@ Ask for `cast` and the database holds the published catalogue and the people; fo
 holds the catalogue; for neither and it is migrated and empty.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import pytest_socket
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
-from sqlalchemy import event, select
+from sqlalchemy import Engine, QueuePool, event, select
 
 from portal.config import Settings
 from portal.core import clock as core_clock
@@ -27,6 +28,8 @@ from tests.support.cast import Cast
 from tests.support.clocks import ManualClock
 from tests.support.databases import Database
 from tests.support.worlds import Worlds, make_settings
+
+IDLE_SECONDS = 2.0
 
 pytest_plugins = ["tests.support.chromium", "tests.support.gateways"]
 
@@ -72,7 +75,16 @@ def clock() -> Iterator[ManualClock]:
 def sessions(settings: Settings) -> Iterator[Sessions]:
     engine = make_engine(settings.database_url)
     yield make_sessions(engine, strict=True)
+    _wait_until_idle(engine)
     engine.dispose()
+
+
+def _wait_until_idle(engine: Engine) -> None:
+    """Let threads that are just ending give their connections back: a thrown away one warns."""
+    pool = engine.pool
+    gives_up_at = time.monotonic() + IDLE_SECONDS
+    while isinstance(pool, QueuePool) and pool.checkedout() and time.monotonic() < gives_up_at:
+        time.sleep(0.005)
 
 
 @pytest.fixture
