@@ -313,13 +313,13 @@ class Follower:
         return self._jitter(0.0, ceiling)
 
     def _refused(self, refused: Refused) -> float:
-        self._stand(Link.REFUSED, str(refused))
         logger.error(
             "the portal refuses this gateway's token (%s); serving from the store, which gets old;"
             " trying again every %d s",
             refused,
             REFUSED_SECONDS,
         )
+        self._stand(Link.REFUSED, str(refused))
         return REFUSED_SECONDS
 
     def _mismatched(self, reason: str) -> float:
