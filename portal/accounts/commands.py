@@ -49,9 +49,16 @@ def create_person(session: Session, *, actor: Actor, email: str, password_hash: 
 
 
 def make_admin(session: Session, *, actor: Actor, user: User) -> None:
-    """Make the person one of the provider's staff; the operator vouches for the address."""
+    """Make the person one of the provider's staff; the operator vouches for the address.
+
+    Not for whoever signed up with it and never proved that it is theirs: their password and their
+    sessions end here.
+    """
     user.is_admin = True
-    user.email_confirmed_at = user.email_confirmed_at or clock.now()
+    if user.email_confirmed_at is None:
+        user.email_confirmed_at = clock.now()
+        user.password_hash = None
+        end_sessions(session, user_id=user.id)
     record(session, actor, "user:admin:made", subject_id=user.id)
 
 

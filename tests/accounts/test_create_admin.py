@@ -36,6 +36,20 @@ def test_the_operator_vouches_for_the_address(run, person):
     assert person("root@localhost").email_confirmed_at == now()
 
 
+def test_who_signed_up_with_the_address_before_but_never_confirmed_it_gains_nothing(
+    run, sign_up, visit, client, person, cast
+):
+    """Otherwise a stranger who guesses the address of the staff to come would be staff, too."""
+    sign_up(email="root@localhost")
+    form = visit.get("/login").form("sign-in")
+    form.fill(email="root@localhost", password="a long enough one").submit(redirect="/")
+
+    run.invoke(args=["admin", "create", "root@localhost"])
+
+    assert client.get("/admin/orgs").status_code == 303
+    assert person("root@localhost").password_hash is None
+
+
 def test_what_is_no_address_is_refused(run, journal):
     done = run.invoke(args=["admin", "create", "root"])
 
