@@ -52,15 +52,19 @@ def lines(
 
 def _follow(hub: Hub, head: Head, *, is_welcome: Callable[[], bool]) -> Iterator[bytes]:
     ends_at = time.monotonic() + STREAM_SECONDS
+    beats_at = time.monotonic() + hub.heartbeat_seconds
     while True:
-        if hub.wait(head, hub.heartbeat_seconds):
+        if hub.wait(head, max(0.0, beats_at - time.monotonic())):
             if hub.is_stopping:
                 yield bye_line(retry_ms=RETRY_MS, reason="deploy")
                 return
             batch = hub.batch(head.epoch, head.revision)
             head = batch.head
             yield batch.lines + head.commit_line()
+        # Due also where commits follow each other faster: the token is asked here.
+        if time.monotonic() < beats_at:
             continue
+        beats_at = time.monotonic() + hub.heartbeat_seconds
         yield heartbeat_line(rev=head.revision, digest=head.digest, now=clock.timestamp())
         if time.monotonic() >= ends_at or not is_welcome():
             yield bye_line(retry_ms=RETRY_MS, reason="ask again")

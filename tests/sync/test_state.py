@@ -13,10 +13,14 @@ from tests.support.factories import make_key
 from tests.support.wire import Copy, Wire, enrol
 
 
-@pytest.fixture
-def issued(sessions, cast):
+def issue(sessions, cast):
     with sessions() as session, transaction(session):
         return make_key(session, org=session.get_one(Org, cast.acme.id), actor=cast.ada.actor).key
+
+
+@pytest.fixture
+def issued(sessions, cast):
+    return issue(sessions, cast)
 
 
 def revoke(sessions, cast, key_id):
@@ -94,6 +98,26 @@ def test_a_removed_gateways_stream_ends_at_the_next_heartbeat(app, wire, session
 
     assert said[-1] == "bye"
     assert wire.get().status_code == 401
+
+
+def test_a_removed_gateways_stream_ends_however_fast_commits_follow_each_other(
+    app, wire, sessions, cast
+):
+    """Its token is asked at every heartbeat, which commits must not put off."""
+    hub_of(app).heartbeat_seconds = 0.2
+    stream = wire.stream()
+    next(stream)
+    with sessions() as session, transaction(session):
+        commands.remove_gateway(session, actor=cast.root.actor, name="gw-1")
+
+    said = []
+    for line in stream:
+        said.append(json.loads(line)["t"])
+        if said[-1] == "commit" and len(said) < 300:
+            revoke(sessions, cast, issue(sessions, cast).id)
+
+    assert said[-1] == "bye"
+    assert len(said) < 300
 
 
 def test_stopping_says_bye_to_every_watcher(app, wire, catalog):
