@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, MetaData, create_engine, event
+from sqlalchemy import URL, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import (
@@ -83,12 +83,19 @@ Sessions = sessionmaker[PortalSession]
 def make_engine(url: str) -> Engine:
     """An engine for SQLite or PostgreSQL with the settings of EXACT 39."""
     parsed = make_url(url)
+    # An error's text reaches the log, and among parameters are mailed links and password hashes.
+    engine = create_engine(parsed, hide_parameters=True, pool_size=20, **_pool(parsed))
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=40)
-    engine = create_engine(parsed, pool_size=20, max_overflow=-1)
+        return engine
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _pool(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {"max_overflow": -1}
+    return {"pool_pre_ping": True, "max_overflow": 40}
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ARG001

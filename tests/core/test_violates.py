@@ -40,3 +40,10 @@ def test_a_value_outside_a_closed_set_is_refused_by_the_database(sessions, cast)
         session.connection().exec_driver_sql("UPDATE memberships SET role = 'emperor'")
 
     assert violates(caught.value, "ck_memberships_role")
+
+
+def test_an_error_does_not_tell_what_was_to_be_written(sessions, cast):
+    """It ends in the log, where neither a mailed link nor a password hash may stand."""
+    error = broken(sessions, User(id="usr_2", email=cast.ada.email, password_hash="$argon2id$x"))
+
+    assert "$argon2id$x" not in str(error)

@@ -184,6 +184,20 @@ def test_a_fault_of_ours_shows_no_trace(app, client, caplog):
     assert "the secret inside" in caplog.text
 
 
+def test_a_fault_of_ours_leaves_no_mailed_link_in_the_log(app, client, caplog):
+    def broken(token):
+        raise RuntimeError("out of order")
+
+    broken.is_public = True
+    app.view_functions["accounts.confirm_email"] = broken
+    app.testing = app.debug = False
+
+    client.get("/confirm/a-secret-token")
+
+    assert "/confirm/<token>" in caplog.text
+    assert "a-secret-token" not in caplog.text
+
+
 def test_without_a_database_there_are_still_words(settings, tmp_path):
     gone = replace(settings, database_url=f"sqlite:///{tmp_path}/nowhere/portal.db")
     client = create_app(gone).test_client()
