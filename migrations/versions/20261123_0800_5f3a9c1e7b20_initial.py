@@ -215,7 +215,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("org_id", sa.String(length=40), nullable=False),
         sa.Column("name", sa.String(length=80), nullable=False),
-        sa.Column("name_folded", sa.String(length=160), nullable=False),
+        sa.Column("name_folded", sa.String(length=240), nullable=False),
         sa.Column("prefix", sa.String(length=40), nullable=False),
         sa.Column("last_four", sa.String(length=4), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),

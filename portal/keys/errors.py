@@ -3,7 +3,7 @@ from portal.core.errors import Conflict, Invalid
 
 class NameTaken(Invalid):
     code = "name_taken"
-    public = "A live key has this name already."
+    public = "A key that is not revoked has this name already."
 
 
 class KeysMaxReached(Conflict):

@@ -45,7 +45,7 @@ class ApiKey(Touching, Base):
     id: Mapped[PublicId]
     org_id: Mapped[str] = mapped_column(ForeignKey("orgs.id"), index=True)
     name: Mapped[str] = mapped_column(String(80))
-    name_folded: Mapped[str] = mapped_column(String(160))
+    name_folded: Mapped[str] = mapped_column(String(240))  # one may fold to three: "ΐ"
     prefix: Mapped[str] = mapped_column(String(40))
     last_four: Mapped[str] = mapped_column(String(4))
     digest: Mapped[str] = mapped_column(String(64), unique=True)

@@ -78,7 +78,9 @@ def _refuse_control(field: Field, *, allowed: str) -> None:
     if plain != text:
         # The form comes back without them: HTML cannot carry some, and people cannot see any.
         field.data = plain
-        raise StopValidation("Control characters and direction marks were left out. Check the rest.")
+        raise StopValidation(
+            "Control characters and direction marks were left out. Check the rest."
+        )
 
 
 def _is_control(char: str) -> bool:
@@ -123,8 +125,14 @@ def _lines(value: str | None) -> str | None:
     return value.replace("\r\n", "\n").replace("\r", "\n") if value else value
 
 
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
+
+
 class UtcInstantField(Field):
-    """An instant: `datetime-local` read as UTC, or RFC 3339; empty means none (EXACT 35)."""
+    """An instant: `datetime-local` read as UTC, or RFC 3339; empty means none (EXACT 35).
+
+    Whole seconds, as the wire has them: a fraction would make portal and gateways disagree (EXACT 1).
+    """
 
     widget = DateTimeLocalInput()
     data: datetime | None
@@ -139,10 +147,13 @@ class UtcInstantField(Field):
         self.data = None
         if not text:
             return
+        wanted = "Give a date and a time in whole seconds, such as 2026-12-24T12:00."
+        if not _INSTANT.fullmatch(text):
+            raise ValueError(wanted)
         try:
-            value = datetime.fromisoformat(text)
+            value = datetime.fromisoformat(text.upper())
         except ValueError as error:
-            raise ValueError("Give a date and a time, such as 2026-12-24T12:00.") from error
+            raise ValueError(wanted) from error
         try:
             self.data = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
         except OverflowError as error:

@@ -90,6 +90,8 @@ def test_a_viewer_may_not_issue(visit, client, cast, stored):
         ("name", "eilla\u202e", "direction marks"),
         ("expires_at", "soon", "such as"),
         ("expires_at", "2020-01-01T00:00", "past"),
+        ("expires_at", "2030-01-01T00:00:00.5", "whole seconds"),
+        ("expires_at", "2030-01-01", "a date and a time"),
         ("networks", "not a network", "One network a line"),
         ("networks", "10.0.0.0/33", "One network a line"),
         ("environment", "staging", "choice"),
@@ -113,8 +115,15 @@ def test_a_name_is_taken_in_whatever_case(as_ada, both_ways, issue, stored):
     form = as_ada.get(NEW).form("new_key").fill(name="STRASSE 🚢")
     page = form.submit(htmx=both_ways.is_htmx, status=422)
 
-    assert page.errors["name"] == "A live key has this name already."
+    assert page.errors["name"] == "A key that is not revoked has this name already."
     assert len(stored()) == 1
+
+
+def test_a_long_name_may_grow_when_it_is_folded(as_ada, stored):
+    """Each of these becomes three characters without its case, which PostgreSQL counts."""
+    as_ada.get(NEW).form("new_key").fill(name="ΐ" * 80).submit()
+
+    assert [key.name for key in stored()] == ["ΐ" * 80]
 
 
 def test_scope_and_expiry_are_kept_as_asked(as_ada, stored):
