@@ -154,10 +154,7 @@ def _claim(sessions: Sessions) -> list[Mail]:
     with sessions() as session, transaction(session):
         now = clock.now()
         mails = session.scalars(
-            _due(now)
-            .order_by(Mail.next_try_at)
-            .limit(BATCH)
-            .with_for_update(skip_locked=True)
+            _due(now).order_by(Mail.next_try_at).limit(BATCH).with_for_update(skip_locked=True)
         ).all()
         for mail in mails:
             mail.attempts += 1
