@@ -4,6 +4,7 @@ from flask import Flask
 
 from portal.config import Settings
 from portal.core import outbox
+from portal.core.actor import JOB
 from portal.core.db import Sessions, transaction
 from portal.core.jobs import Job
 from portal.core.outbox import FolderTransport, SmtpTransport, Transport
@@ -41,7 +42,7 @@ def mail_transport(settings: Settings) -> Transport:
 def after_upgrade(sessions: Sessions) -> None:
     """Build the records anew where the wire has a new version (SYNC 1)."""
     with sessions() as session, transaction(session):
-        rebuild_if_outdated(session)
+        rebuild_if_outdated(session, actor=JOB)
 
 
 def _forget_throttles(sessions: Sessions) -> int:

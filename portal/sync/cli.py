@@ -31,9 +31,11 @@ def _act() -> Iterator[None]:
 @click.argument("name")
 def add(name: str) -> None:
     """Enrol NAME; print the log key's fingerprint, then the token alone on the last line."""
+    # Asked first: a key file that cannot be read must not cost the token, which is shown only now.
+    pin = fingerprint(session(), settings())
     with _act():
         token = commands.add_gateway(session(), actor=CLI, name=name, brand=settings().brand)
-    click.echo(f"log key fingerprint: {fingerprint(session(), settings())}")
+    click.echo(f"log key fingerprint: {pin}")
     click.echo(token)
 
 
@@ -81,5 +83,5 @@ def check() -> None:
 def rebuild() -> None:
     """Build every record anew and start a new epoch; gateways take a new snapshot."""
     with _act():
-        count = commands.rebuild(session())
+        count = commands.rebuild(session(), actor=CLI)
     click.echo(f"{count} records rebuilt in a new epoch.")

@@ -103,7 +103,7 @@ def take_report(session: Session, *, gateway_id: str, report: Report) -> int | N
     return cursor.revision
 
 
-def rebuild(session: Session) -> int:
+def rebuild(session: Session, *, actor: Actor) -> int:
     """Build every record anew from the tables and start a new epoch; returns the number of records.
 
     The revision goes on rising, so that acknowledgements of earlier ones keep their meaning.
@@ -119,14 +119,16 @@ def rebuild(session: Session) -> int:
         session.execute(insert(SyncRecord), chunk)
     head.count, head.digest = len(hashes), digest_hex(digest_of(hashes))
     session.add(SyncCommit(revision=head.revision, digest=head.digest))
+    details = {"epoch": head.epoch, "revision": head.revision, "records": head.count}
+    record(session, actor, "sync:state:rebuilt", **details)
     return head.count
 
 
-def rebuild_if_outdated(session: Session) -> bool:
+def rebuild_if_outdated(session: Session, *, actor: Actor) -> bool:
     """Rebuild where the records were written for another version of the wire (SYNC 1)."""
     if session.scalar(select(SyncHead.wire_version)) == WIRE_VERSION:
         return False
-    rebuild(session)
+    rebuild(session, actor=actor)
     return True
 
 

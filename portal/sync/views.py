@@ -82,7 +82,7 @@ def report() -> Response:
 def _authenticate(token: str) -> Gateway:
     gateway = queries.find_gateway_by_token(session(), token)
     if gateway is None:
-        throttle.take("sync_token", request.remote_addr or "")
+        throttle.take("sync_token", throttle.address())
         raise BadToken
     return gateway
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Request
 
+from plimsoll.contract import canonical
 from plimsoll.contract.records import Cursor, MalformedCursor
 from portal.core.errors import Invalid
 from portal.sync.commands import Report
@@ -36,7 +37,12 @@ def read_cursor(text: str | None) -> Cursor | None:
 
 def read_report(request: Request) -> Report:
     """A report. Raises Invalid with the field that is wrong."""
-    body = request.get_json(silent=True, force=True)
+    try:
+        body = canonical.read(request.get_data())
+    except canonical.NotCanonical as error:
+        raise Invalid(
+            "Send JSON as the log has it: no fractions, no halves of characters."
+        ) from error
     if not isinstance(body, dict):
         raise Invalid("Send a JSON object.")
     cursor, nacks, health = body.get("cursor"), body.get("nacks", []), body.get("health", {})
@@ -46,14 +52,15 @@ def read_report(request: Request) -> Report:
         raise Invalid("A list of kind, id, code and text is expected.", field="nacks")
     if not isinstance(health, dict):
         raise Invalid("An object is expected.", field="health")
-    return Report(cursor=read_cursor(cursor), nacks=nacks, health=_plain(health))
+    cut = [{name: text[:TEXT_MAX] for name, text in nack.items()} for nack in nacks]
+    return Report(cursor=read_cursor(cursor), nacks=cut, health=_plain(health))
 
 
 def _is_nack(nack: Any) -> bool:
     return (
         isinstance(nack, dict)
         and nack.keys() == NACK_FIELDS
-        and all(isinstance(value, str) and len(value) <= TEXT_MAX for value in nack.values())
+        and all(isinstance(value, str) for value in nack.values())
     )
 
 
@@ -62,5 +69,5 @@ def _plain(health: dict[str, Any]) -> dict[str, Any]:
     return {
         str(name)[:40]: value[:TEXT_MAX] if isinstance(value, str) else value
         for name, value in list(health.items())[:40]
-        if value is None or isinstance(value, str | int | float | bool)
+        if value is None or isinstance(value, str | int | bool)
     }

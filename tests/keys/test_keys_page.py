@@ -3,6 +3,7 @@ from datetime import timedelta
 
 import pytest
 
+from portal.core.actor import CLI
 from portal.core.db import transaction
 from portal.sync.commands import rebuild
 from tests.support.clocks import START
@@ -115,6 +116,6 @@ def test_an_incomplete_receipt_asks_again_by_itself_for_some_seconds_only(
 def test_a_receipt_survives_a_rebuild(sessions, as_ada, issue):
     key = issue().key
     with sessions() as session, transaction(session):
-        rebuild(session)
+        rebuild(session, actor=CLI)
 
     assert as_ada.get(f"{KEYS}/{key.id}").h1 == key.name

@@ -3,6 +3,7 @@ import threading
 import pytest
 from sqlalchemy import text, update
 
+from portal.core.actor import CLI
 from portal.core.db import snapshot, transaction
 from portal.core.seal import SyncHead, SyncRecord
 from portal.keys.commands import revoke_key
@@ -54,7 +55,7 @@ def test_a_rebuild_mends_it_in_a_new_epoch_with_a_higher_revision(found, session
     with sessions() as session, transaction(session):
         before = (get_head(session).epoch, get_head(session).revision)
         session.execute(text("UPDATE api_keys SET lineage = 'key_other'"))
-        rebuild(session)
+        rebuild(session, actor=CLI)
 
     assert found().is_clean
     with sessions() as session:
@@ -63,13 +64,22 @@ def test_a_rebuild_mends_it_in_a_new_epoch_with_a_higher_revision(found, session
         assert head.revision == before[1] + 1
 
 
+def test_a_rebuild_leaves_one_line_in_the_journal(sessions, key, journal):
+    with sessions() as session, transaction(session):
+        rebuild(session, actor=CLI)
+        epoch = get_head(session).epoch
+
+    (event,) = [event for event in journal() if event.tag == "sync:state:rebuilt"]
+    assert (event.actor_name, event.details["epoch"]) == ("command line", epoch)
+
+
 def test_another_version_of_the_wire_rebuilds_once(sessions, key):
     with sessions() as session, transaction(session):
         session.execute(update(SyncHead).values(wire_version=0))
 
     with sessions() as session, transaction(session):
-        assert rebuild_if_outdated(session)
-        assert not rebuild_if_outdated(session)
+        assert rebuild_if_outdated(session, actor=CLI)
+        assert not rebuild_if_outdated(session, actor=CLI)
 
 
 def test_two_people_revoking_at_once_keep_the_digest_right(found, sessions, cast, wire):

@@ -1,5 +1,6 @@
 import pytest
 
+from portal.core.actor import CLI
 from portal.core.db import transaction
 from portal.sync import commands
 from portal.sync.policy import GatewayState
@@ -33,7 +34,7 @@ def test_a_cursor_of_another_history_is_no_acknowledgement(wire, catalog, gatewa
 def test_a_cursor_before_a_rebuild_no_longer_counts(wire, sessions, catalog, gateway):
     cursor = wire.pull(Copy()).cursor
     with sessions() as session, transaction(session):
-        commands.rebuild(session)
+        commands.rebuild(session, actor=CLI)
 
     assert wire.report(cursor).json == {"acknowledged": None}
 
@@ -45,6 +46,22 @@ def test_health_and_nacks_are_kept_for_the_staff(wire, catalog, gateway):
 
     assert gateway().health == {"version": "0.1.0"}
     assert gateway().nacks == [nack]
+
+
+def test_a_long_complaint_is_cut_and_does_not_cost_the_acknowledgement(wire, catalog, gateway):
+    nack = {"kind": "key", "id": "key_1", "code": "unreadable", "text": "?" * 5000}
+
+    assert wire.report(wire.pull(Copy()).cursor, nacks=[nack]).status_code == 200
+
+    assert gateway().behind == 0
+    assert gateway().nacks == [nack | {"text": "?" * 200}]
+
+
+def test_a_report_of_ten_megabytes_is_too_large(app, wire, catalog):
+    body = b" " * 10_000_000
+    response = app.test_client().post("/sync/v1/report", data=body, headers=wire.headers())
+
+    assert response.status_code == 413
 
 
 def test_a_silent_gateway_becomes_late_and_then_lost(wire, catalog, gateway, clock):
@@ -75,10 +92,15 @@ def test_a_report_of_another_shape_is_refused_with_the_field(wire, catalog, gate
     assert gateway().seen_at is None
 
 
-def test_a_report_that_is_not_json_is_refused(app, wire, catalog):
-    response = app.test_client().post("/sync/v1/report", data="{", headers=wire.headers())
+@pytest.mark.parametrize(
+    "body", ["{", '{"health": {"lag_ms": NaN}}', '{"health": {"version": "\\ud800"}}']
+)
+def test_a_report_that_could_not_be_kept_or_shown_is_refused(app, wire, catalog, gateway, body):
+    """PostgreSQL takes no NaN, no page half a character; neither may fail the reports beside it."""
+    response = app.test_client().post("/sync/v1/report", data=body, headers=wire.headers())
 
     assert response.status_code == 422
+    assert gateway().seen_at is None
 
 
 def test_a_report_without_a_token_is_refused(app, wire, catalog):

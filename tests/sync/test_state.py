@@ -3,6 +3,7 @@ from itertools import takewhile
 
 import pytest
 
+from portal.core.actor import CLI
 from portal.core.db import transaction
 from portal.keys.commands import revoke_key
 from portal.keys.models import ApiKey
@@ -160,7 +161,7 @@ def test_a_malformed_cursor_is_400(wire, catalog, cursor):
 def test_a_cursor_of_another_epoch_needs_a_snapshot(wire, sessions, catalog):
     cursor = wire.pull(Copy()).cursor
     with sessions() as session, transaction(session):
-        commands.rebuild(session)
+        commands.rebuild(session, actor=CLI)
 
     response = wire.get(cursor=cursor)
 
@@ -186,7 +187,7 @@ def test_a_rebuild_in_the_middle_of_a_stream_ends_it(wire, sessions, catalog):
     stream = wire.stream(wire.pull(Copy()).cursor)
     next(stream), next(stream)
     with sessions() as session, transaction(session):
-        commands.rebuild(session)
+        commands.rebuild(session, actor=CLI)
 
     said = [copy.take(line) for line in stream]
 
