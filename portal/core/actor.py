@@ -20,11 +20,6 @@ class Actor:
     ip: str | None = None
     via: Via = Via.WEB
 
-    @property
-    def is_signed_in(self) -> bool:
-        return self.user_id is not None
 
-
-ANONYMOUS = Actor()
 CLI = Actor(name="command line", is_admin=True, via=Via.CLI)
 JOB = Actor(name="portal", is_admin=True, via=Via.JOB)

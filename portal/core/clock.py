@@ -22,11 +22,6 @@ def timestamp() -> int:
     return int(now().timestamp())
 
 
-def from_timestamp(seconds: int) -> datetime:
-    """The aware UTC instant of `seconds` since the Unix epoch."""
-    return datetime.fromtimestamp(seconds, UTC)
-
-
 @contextmanager
 def running(source: Callable[[], datetime]) -> Iterator[None]:
     """Run everything inside under another clock."""

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Index, Integer, String, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from plimsoll.contract import canonical
-from plimsoll.contract.records import WIRE_VERSION, digest_after, digest_hex, record_hash
+from plimsoll.contract.records import digest_after, digest_hex, record_hash
 from portal.core import clock
 from portal.core.db import Base, Touched
 from portal.core.types import CreatedAt
@@ -22,7 +22,6 @@ from portal.core.types import CreatedAt
 Built = Iterable[tuple[str, Mapping[str, Any]]]
 Builder = Callable[[Session, Collection[str] | None], Built]
 _builders: dict[str, Builder] = {}
-HEAD_ID = 1
 
 
 class SyncRecord(Base):
@@ -127,15 +126,3 @@ def _changed(
             if row is None or row.data != text:
                 found.append(((kind, record_id), text, row))
     return found
-
-
-def empty_head() -> SyncHead:
-    """The head of a state without records."""
-    return SyncHead(
-        id=HEAD_ID,
-        epoch=new_epoch(),
-        revision=0,
-        count=0,
-        digest=digest_hex(0),
-        wire_version=WIRE_VERSION,
-    )

@@ -4,18 +4,6 @@ from sqlalchemy.orm import Session
 from portal.journal.models import Event
 
 
-def list_events(session: Session, *, subject_id: str, limit: int = 50) -> list[Event]:
-    """The newest events about one thing."""
-    return list(
-        session.scalars(
-            select(Event)
-            .where(Event.subject_id == subject_id)
-            .order_by(Event.at.desc(), Event.id.desc())
-            .limit(limit)
-        )
-    )
-
-
 def list_org_events(session: Session, *, org_id: str, limit: int = 50) -> list[Event]:
     """The newest events in one organisation, about whatever belongs to it."""
     return list(
