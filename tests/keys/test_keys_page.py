@@ -5,6 +5,8 @@ import pytest
 
 from portal.core.actor import CLI
 from portal.core.db import transaction
+from portal.orgs.commands import suspend_org
+from portal.orgs.models import Org
 from portal.sync.commands import rebuild
 from tests.support.clocks import START
 from tests.support.factories import PASSWORD, make_key, make_org, make_user
@@ -111,6 +113,18 @@ def test_an_incomplete_receipt_asks_again_by_itself_for_some_seconds_only(
 
     assert fragment.link("Look again").endswith("looks=1")
     assert "Look again" not in last.text
+
+
+def test_the_key_of_a_suspended_organisation_is_not_said_to_work(sessions, cast, as_ada, issue):
+    key = issue().key
+    with sessions() as session, transaction(session):
+        org = session.get_one(Org, cast.acme.id)
+        suspend_org(session, actor=cast.root.actor, org=org, reason="Unpaid.")
+
+    page = as_ada.get(f"{KEYS}/{key.id}")
+
+    assert "Gateways refuse this key while Acme is suspended." in page.text
+    assert "This key works." not in page.text
 
 
 def test_a_receipt_survives_a_rebuild(sessions, as_ada, issue):
