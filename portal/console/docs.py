@@ -10,12 +10,10 @@ bp = Blueprint("docs", __name__, url_prefix="/docs")
 @bp.get("")
 @public
 def api() -> Response:
-    return responses.page("docs/index.html", api_url=settings().api_url)
+    return responses.page("docs/index.html", api_url=settings().api_url, brand=settings().brand)
 
 
 @bp.get("/gateway")
 @public
 def gateway() -> Response:
-    return responses.page(
-        "docs/gateway.html", api_url=settings().api_url, portal_url=settings().url
-    )
+    return responses.page("docs/gateway.html", portal_url=settings().url)

@@ -1,4 +1,8 @@
+from dataclasses import replace
+
 import pytest
+
+from portal.factory import create_app
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -6,6 +10,15 @@ pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("address", ["/docs", "/docs/gateway"])
 def test_the_docs_are_for_everyone(visit, address):
     assert visit.get(address).h1
+
+
+def test_the_docs_name_this_portal_and_its_own_brand(settings, sessions):
+    own = replace(settings, brand="acme", url="http://localhost:5001")
+    client = create_app(own, sessions=sessions).test_client()
+
+    assert "acme_live_" in client.get("/docs").text
+    assert "plim_" not in client.get("/docs").text
+    assert "--portal http://localhost:5001" in client.get("/docs/gateway").text
 
 
 @pytest.mark.usefixtures("cast")
