@@ -3,6 +3,7 @@
 from typing import Any
 
 from flask import Response, flash, make_response, redirect, render_template, request
+from werkzeug.urls import iri_to_uri
 
 FRAGMENT_HEADERS = ("HX-Request", "HX-Boosted", "HX-History-Restore-Request")
 
@@ -35,7 +36,8 @@ def done(
     if message:
         flash(message)
     if wants_fragment():
-        return _vary(make_response("", 204, {"HX-Redirect": to}))
+        # As `redirect` does: an address of a page may hold letters that no header can.
+        return _vary(make_response("", 204, {"HX-Redirect": iri_to_uri(to)}))
     return _vary(make_response(redirect(to, 303)))
 
 

@@ -35,6 +35,19 @@ def test_the_case_of_an_address_does_not_matter(sign_in):
     sign_in(email="Ada@Example.COM", redirect="/")
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_an_address_with_any_letters_leads_on_by_headers_that_can_be_sent(client, visit):
+    token = visit.get("/login").form("sign-in").values["csrf_token"][0]
+    data = {"csrf_token": token, "email": "ada@example.com", "password": PASSWORD}
+
+    answer = client.post(
+        "/login", data=data | {"next": "/orgs/ž?q=日本"}, headers={"HX-Request": "true"}
+    )
+
+    assert answer.status_code == 204
+    assert answer.headers["HX-Redirect"] == "/orgs/%C5%BE?q=%E6%97%A5%E6%9C%AC"
+
+
 def test_a_wrong_password_and_an_unknown_address_read_the_same(sign_in, both_ways):
     wrong = sign_in(password="not this one", htmx=both_ways.is_htmx, status=422)
     unknown = sign_in(email="nobody@example.com", htmx=both_ways.is_htmx, status=422)
