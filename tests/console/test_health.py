@@ -44,6 +44,17 @@ def test_trouble_with_the_log_does_not_make_it_unready(client, sessions):
     assert client.get("/readyz").status_code == 200
 
 
+@pytest.mark.usefixtures("catalog", "clock")
+def test_a_log_that_no_longer_verifies_does_not_make_it_unready(client, sessions):
+    from portal.transparency.models import LogHead
+
+    with sessions() as session, transaction(session):
+        session.get_one(LogHead, 1).text = "no checkpoint"
+
+    assert client.get("/limits").status_code == 503
+    assert client.get("/readyz").status_code == 200
+
+
 def test_a_database_that_is_gone_is_not_ready_and_no_reason_leaks(settings, tmp_path):
     from dataclasses import replace
 
