@@ -4,6 +4,7 @@ Ask for `cast` and the database holds the published catalogue and the people; fo
 holds the catalogue; for neither and it is migrated and empty.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -123,6 +124,9 @@ def app(
     made.jinja_env.bytecode_cache = compiled
     yield made
     hub_of(made).stop()
+    for thread in threading.enumerate():
+        if thread.name == "sync-hub":
+            thread.join(IDLE_SECONDS)  # else it reads on, from a database that is gone
 
 
 @pytest.fixture

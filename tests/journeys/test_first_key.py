@@ -80,7 +80,7 @@ def test_from_sign_up_to_a_revoked_key(page, product):
     assert revoked_after < 1.0
     assert product.call(key).json()["code"] == "key_revoked"
 
-    page.get_by_text(re.compile(r"1 of 1 gateway, \d+\.\d\d s")).wait_for()
+    page.get_by_text(re.compile(r"1 of 1 gateways, \d+\.\d\d s")).wait_for()
 
 
 def exhaust(product: Product, key: str) -> httpx2.Response:

@@ -60,6 +60,31 @@ def test_a_second_start_keeps_the_data_and_says_it_again(product):
     assert "/set-password/" in second.said[1], "nobody has set the password yet"
 
 
+def test_a_token_that_the_portal_does_not_know_is_replaced_at_the_next_start(product):
+    """As after a kill between the file and the commit, or with a database that began anew."""
+    token = product.data / "secrets/gateway-demo.token"
+    product.launch().press_ctrl_c()
+    token.write_text("plimgw_of_another_time\n", encoding="ascii")
+
+    product.launch()
+
+    health = eventually(lambda: "connected" in gateways(product))
+    assert health
+    assert token.read_text("ascii").startswith("plimgw_")
+    assert "another_time" not in token.read_text("ascii")
+
+
+def test_a_log_that_cannot_be_signed_stops_the_start_with_one_line(product):
+    (product.data / "secrets").mkdir(parents=True)
+    (product.data / "secrets/log.state").write_text("no state of ours\n", encoding="ascii")
+
+    said = failed_start(product, status=1)
+
+    assert said.startswith("plimsoll: The public log takes nothing at the moment.")
+    assert "log.state" in said
+    assert said.count("\n") == 1
+
+
 def test_a_busy_port_is_named_and_nothing_is_written(product):
     with socket.create_server(("127.0.0.1", product.port)):
         said = failed_start(product)
