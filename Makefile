@@ -56,7 +56,7 @@ test-tools:
 lint: setup types imports ## Check style, types, imports and templates
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/djlint templates --check --lint --quiet
+	@$(BIN)/djlint templates --check --lint
 
 .PHONY: types
 types: setup ## Check types
