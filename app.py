@@ -27,11 +27,12 @@ from portal.config import BadSettings, Settings, secrets_folder
 from portal.core import clock
 from portal.core.actor import CLI
 from portal.core.db import transaction
+from portal.core.errors import PortalError
 from portal.core.jobs import Worker
 from portal.factory import create_app
 from portal.serve import Server
 from portal.sync.commands import add_gateway, rotate_token
-from portal.sync.queries import list_gateways
+from portal.sync.queries import find_gateway_by_token, list_gateways
 from portal.tiers.queries import starting_tier
 from portal.transparency.queries import policy
 from portal.transparency.signer import log_transaction, sign_new
@@ -112,20 +113,24 @@ def prepare(plan: Plan, app: Flask) -> None:
     migrate(app)
     with app.app_context():
         sign_new(sessions(), plan.settings)
-        if policy(session(), clock.timestamp()).starting_tier() is None:
+        if not policy(session(), clock.timestamp()).changes:
             with log_transaction(session(), sessions(), settings=plan.settings, actor=CLI):
                 publish_catalog(session(), actor=CLI, data=SAMPLE.read_bytes())
-        if not plan.token_file.exists():
-            _enrol(plan)
+        _enrol(plan)
 
 
 def _enrol(plan: Plan) -> None:
+    """See to it that the demo API's token is one that the portal knows."""
+    kept = plan.token_file.read_text("ascii").strip() if plan.token_file.exists() else ""
+    if find_gateway_by_token(session(), kept) is not None:
+        return
     with transaction(session()):
         is_known = any(row.name == GATEWAY for row in list_gateways(session()))
         give_token = rotate_token if is_known else add_gateway
         token = give_token(session(), actor=CLI, name=GATEWAY, brand=plan.settings.brand)
-        plan.token_file.touch(mode=0o600)
-        plan.token_file.write_text(token + "\n", encoding="ascii")
+    # Killed before this line, the next start finds no token that is known, and makes another.
+    plan.token_file.touch(mode=0o600)
+    plan.token_file.write_text(token + "\n", encoding="ascii")
 
 
 def announce(plan: Plan, app: Flask) -> None:
@@ -245,6 +250,10 @@ def main(arguments: list[str]) -> int:
     except BadSettings as error:
         _say_why(error)
         return 2
+    except PortalError as error:
+        # What the portal itself refuses: a log that is not being signed, a catalogue without a first tier.
+        _say_why(" ".join(dict.fromkeys([error.public, str(error)])))
+        return 1
     return 0
 
 
