@@ -31,9 +31,9 @@ def _act() -> Iterator[None]:
 @click.argument("name")
 def add(name: str) -> None:
     """Enrol NAME; print the log key's fingerprint, then the token alone on the last line."""
-    # Asked first: a key file that cannot be read must not cost the token, which is shown only now.
-    pin = fingerprint(session(), settings())
     with _act():
+        # Asked first: a key file that cannot be read must not cost the token, which is shown only now.
+        pin = fingerprint(session(), settings())
         token = commands.add_gateway(session(), actor=CLI, name=name, brand=settings().brand)
     click.echo(f"log key fingerprint: {pin}")
     click.echo(token)

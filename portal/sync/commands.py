@@ -119,8 +119,7 @@ def rebuild(session: Session, *, actor: Actor) -> int:
         session.execute(insert(SyncRecord), chunk)
     head.count, head.digest = len(hashes), digest_hex(digest_of(hashes))
     session.add(SyncCommit(revision=head.revision, digest=head.digest))
-    details = {"epoch": head.epoch, "revision": head.revision, "records": head.count}
-    record(session, actor, "sync:state:rebuilt", **details)
+    record(session, actor, "sync:state:rebuilt", epoch=head.epoch, records=head.count)
     return head.count
 
 

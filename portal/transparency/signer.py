@@ -72,7 +72,7 @@ def log_transaction(
     """
     if (trouble := sign_new(sessions, settings).trouble) is not None:
         raise LogTroubled(detail=trouble)
-    public_key = checkpoint.public_key_of(keyfile.load_or_make(settings.data))
+    public_key = _own_public_key(settings)
     with transaction(session):
         open_log(session, actor=actor, origin=settings.origin, public_key=public_key)
         yield
@@ -102,9 +102,19 @@ def sign_new(sessions: Sessions, settings: Settings, *, thorough: bool = True) -
 
 
 def fingerprint(session: Session, settings: Settings) -> str:
-    """What gateways pin: the key of the open log, or the one that it will be opened with."""
-    seed = keyfile.load_or_make(settings.data)
-    return find_fingerprint(session) or checkpoint.fingerprint(checkpoint.public_key_of(seed))
+    """What gateways pin: the key of the open log, or the one that it will be opened with.
+
+    Raises LogTroubled where that cannot be read.
+    """
+    found = find_fingerprint(session)
+    return found or checkpoint.fingerprint(_own_public_key(settings))
+
+
+def _own_public_key(settings: Settings) -> bytes:
+    try:
+        return checkpoint.public_key_of(keyfile.load_or_make(settings.data))
+    except BadKeyFile as error:
+        raise LogTroubled(detail=str(error)) from error
 
 
 def _seems_settled(session: Session, data: Path) -> bool:

@@ -9,6 +9,7 @@ from portal.keys.commands import revoke_key
 from portal.keys.models import ApiKey
 from portal.orgs.models import Org
 from portal.sync import commands
+from portal.sync.queries import list_gateways
 from portal.sync.views import hub_of
 from tests.support.factories import make_key
 from tests.support.wire import Copy, Wire, enrol
@@ -222,6 +223,19 @@ def test_two_tokens_are_valid_at_once_for_a_day(app, wire, sessions, cast, clock
     clock.advance(hours=24)
     assert wire.get().status_code == 401
     assert Wire(app, token).get().status_code == 200
+
+
+def test_a_key_file_that_cannot_be_read_enrols_nobody(app, settings, sessions):
+    """The token would be made and never shown."""
+    (settings.data / "secrets").mkdir(parents=True, exist_ok=True)
+    (settings.data / "secrets/log.key").write_text("no key", encoding="ascii")
+
+    done = app.test_cli_runner().invoke(args=["gateways", "add", "gw-1"])
+
+    assert done.exit_code == 1
+    assert "takes nothing at the moment" in done.output
+    with sessions() as session:
+        assert list_gateways(session) == []
 
 
 def test_enrolling_a_name_twice_is_refused(sessions, cast):
