@@ -39,6 +39,7 @@ def sign_up(session: Session, *, actor: Actor, request: SignUp, origin: Origin) 
     which addresses are known. It stands here because this is the lowest slice that may see both.
     Raises NoTiersYet, PersonExists, SlugTaken.
     """
+    starting_tier(session)  # where nobody can begin yet, a known address is told the same
     known = find_user_by_email(session, request.email)
     if known is not None:
         greet_known_address(
