@@ -5,10 +5,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.accounts import mails
-from portal.accounts.errors import AlreadyConfirmed, PersonExists
+from portal.accounts.errors import AlreadyConfirmed, AskedElsewhere, PersonExists
 from portal.accounts.models import LinkPurpose, MailLink, User, UserSession
 from portal.accounts.policy import LINK_LASTS, must_be_usable
-from portal.accounts.queries import find_link, get_user
+from portal.accounts.queries import find_link, get_user, is_contested
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.core.db import violates
@@ -138,15 +138,22 @@ def greet_known_address(
 
 
 def confirm_email(session: Session, *, actor: Actor, token: str, browser: str | None) -> Confirmed:
-    """Confirm the address that the link was sent to. Raises LinkUsedOrOver."""
+    """Confirm the address that the link was sent to.
+
+    Where a second browser asked, too, a link counts only in its own: else whoever holds the mailbox
+    could take a stranger's mail for theirs, and with it the stranger's password.
+    Raises LinkUsedOrOver, AskedElsewhere.
+    """
     link, user = _use_link(session, token, purpose=LinkPurpose.CONFIRM_EMAIL)
+    same = link.browser is not None and browser is not None and digest(browser) == link.browser
     if user.email_confirmed_at is None:
+        if not same and is_contested(session, link):
+            raise AskedElsewhere
         user.email_confirmed_at = link.used_at
         if link.password_hash:
             user.password_hash = link.password_hash
             end_sessions(session, user_id=user.id)
     record(session, _themselves(actor, user), "user:email:confirmed", subject_id=user.id)
-    same = link.browser is not None and browser is not None and digest(browser) == link.browser
     return Confirmed(user=user, same_browser=same)
 
 

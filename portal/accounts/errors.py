@@ -10,6 +10,14 @@ class LinkUsedOrOver(Gone):
     )
 
 
+class AskedElsewhere(Conflict):
+    code = "asked_elsewhere"
+    public = (
+        "Somebody signed up with this address from another browser, too. "
+        "Open the link of your own sign-up in the browser in which you signed up."
+    )
+
+
 class AlreadyConfirmed(Conflict):
     code = "already_confirmed"
     public = "Your address is confirmed already."

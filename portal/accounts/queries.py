@@ -33,6 +33,18 @@ def find_link(session: Session, token: str, *, for_update: bool = False) -> Mail
     return session.scalar(query.with_for_update() if for_update else query)
 
 
+def is_contested(session: Session, link: MailLink) -> bool:
+    """Whether another browser, too, has a link under way that would confirm the same address."""
+    others = select(MailLink.digest).where(
+        MailLink.user_id == link.user_id,
+        MailLink.purpose == link.purpose,
+        MailLink.browser != link.browser,
+        MailLink.used_at.is_(None),
+        MailLink.expires_at > clock.now(),
+    )
+    return session.scalar(others.limit(1)) is not None
+
+
 def get_user(session: Session, user_id: str | None) -> User:
     """A person, locked. Raises NotFound."""
     user = session.scalar(select(User).where(User.id == user_id).with_for_update())

@@ -100,6 +100,27 @@ def test_who_holds_the_mailbox_keeps_the_account(sign_up, app, newest_link, pers
     assert stranger.get("/orgs/eve-co").status_code == 303
 
 
+@pytest.mark.parametrize("stranger_first", [True, False])
+def test_a_strangers_mail_taken_for_ones_own_confirms_nothing(
+    sign_up, app, newest_link, person, client, visit, stranger_first
+):
+    """Both mails read the same. Opened by the owner, the stranger's would confirm the stranger's password."""
+    passwords = ["the stranger's own", "the owner's own words"]
+    links = []
+    for password in passwords if stranger_first else reversed(passwords):
+        client.delete_cookie(app.config["SESSION_COOKIE_NAME"])
+        sign_up(password=password)
+        links.append(newest_link())
+    theirs = links[0 if stranger_first else 1]
+
+    owner = client if stranger_first else app.test_client()
+    answer = owner.get(theirs)
+
+    assert answer.status_code == 409
+    assert "in the browser in which you signed up" in answer.text
+    assert person("eve@example.com").email_confirmed_at is None
+
+
 def test_a_confirmed_account_takes_no_password_from_an_older_link(
     sign_up, visit, newest_link, person
 ):
