@@ -83,7 +83,7 @@ class Wire:
 
     def pull(self, copy: Copy) -> Copy:
         """One plain GET from where the copy stands."""
-        response = self.get(**({"cursor": copy.cursor} if copy.cursor else {}))
+        response = self.get(cursor=copy.cursor) if copy.cursor else self.get()
         assert response.status_code == 200, response.text
         body = response.data
         if response.content_encoding == "gzip":
