@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -27,11 +27,11 @@ class Settings:
     env: Env = Env.DEVELOPMENT
     url: str = "http://127.0.0.1:5000"
     data: Path = Path("instance")
-    database_url: str = ""
-    secret_key: str = ""
+    database_url: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
     brand: str = "plim"
     api_url: str = "http://127.0.0.1:8100"
-    smtp_url: str = ""
+    smtp_url: str = field(default="", repr=False)
     mail_from: str = "Plimsoll <portal@localhost>"
     threads: int = 16
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -95,11 +95,22 @@ def _env(name: str, value: str) -> Env:
         raise BadSettings(f"{name} is either development or production") from error
 
 
+_PORTS = {"http": 80, "https": 443}
+
+
 def _url(name: str, value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path not in {"", "/"}:
+    try:
+        parts = urlsplit(value.strip().lower())
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    more = parts.path.strip("/") or parts.query or parts.username
+    if parts.scheme not in _PORTS or not parts.hostname or more:
         raise BadSettings(f"{name} is an address such as https://portal.example, without a path")
-    return value.rstrip("/")
+    # As browsers write it in `Origin`, which is compared: lower case, and no port that goes unsaid.
+    shown = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    unsaid = port in {None, _PORTS[parts.scheme]}
+    return f"{parts.scheme}://{shown}" if unsaid else f"{parts.scheme}://{shown}:{port}"
 
 
 def _threads(name: str, value: str) -> int:

@@ -41,6 +41,10 @@ def test_other_programs_variables_are_none_of_our_business(read):
         ("PORTAL_URL", "portal.example"),
         ("PORTAL_URL", "https://portal.example/path"),
         ("PORTAL_URL", ""),
+        ("PORTAL_URL", "https://portal.example?x"),
+        ("PORTAL_URL", "https://me:word@portal.example"),
+        ("PORTAL_URL", "https://portal.example:http"),
+        ("PORTAL_URL", "https://[::1"),
         ("PORTAL_THREADS", "many"),
         ("PORTAL_THREADS", "0"),
         ("PORTAL_THREADS", "-4"),
@@ -113,3 +117,29 @@ def test_two_first_starts_at_once_end_with_one_secret(tmp_path):
 def test_settings_do_not_change(read):
     with pytest.raises(FrozenInstanceError):
         read().url = "https://elsewhere.example"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://Portal.Example/", "https://portal.example"),
+        ("https://portal.example:443", "https://portal.example"),
+        ("http://portal.example:8080", "http://portal.example:8080"),
+        ("http://[::1]:5000", "http://[::1]:5000"),
+    ],
+)
+def test_the_address_is_kept_as_browsers_name_their_origin(read, given, kept):
+    """Written otherwise, no form sent by a browser would be believed."""
+    assert read(PORTAL_URL=given).url == kept
+
+
+def test_settings_that_are_printed_show_no_secret(read):
+    shown = repr(
+        read(
+            PORTAL_SECRET_KEY="open-sesame",
+            PORTAL_SMTP_URL="smtp://me:open-sesame@mail",
+            PORTAL_DATABASE_URL="postgresql://me:open-sesame@db/portal",
+        )
+    )
+
+    assert "open-sesame" not in shown
