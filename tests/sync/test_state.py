@@ -25,6 +25,11 @@ def issued(sessions, cast):
     return issue(sessions, cast)
 
 
+def rename(sessions, table, name):
+    with sessions() as session, transaction(session):
+        session.connection().exec_driver_sql(f"ALTER TABLE {table} RENAME TO {name}")
+
+
 def revoke(sessions, cast, key_id):
     with sessions() as session, transaction(session):
         key = session.get_one(ApiKey, key_id, with_for_update=True)
@@ -120,6 +125,20 @@ def test_a_removed_gateways_stream_ends_however_fast_commits_follow_each_other(
 
     assert said[-1] == "bye"
     assert len(said) < 300
+
+
+def test_a_stream_outlives_a_database_that_is_away_for_a_while(app, wire, sessions, catalog):
+    hub_of(app).heartbeat_seconds = 0.05
+    stream = wire.stream(wire.pull(Copy()).cursor)
+    next(stream), next(stream)
+    rename(sessions, "gateway_tokens", "away")
+
+    said = [json.loads(next(stream))["t"] for _ in range(2)]
+    rename(sessions, "away", "gateway_tokens")
+    said.append(json.loads(next(stream))["t"])
+    stream.close()
+
+    assert said == ["heartbeat"] * 3
 
 
 def test_stopping_says_bye_to_every_watcher(app, wire, catalog):
