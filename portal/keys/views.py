@@ -7,7 +7,7 @@ from portal.keys import commands, queries
 from portal.keys.forms import IssueKeyForm, RevokeKeyForm
 from portal.keys.models import ApiKey
 from portal.orgs.policy import Permission, may
-from portal.orgs.queries import get_org, role_of
+from portal.orgs.queries import get_org, is_confirmed, role_of
 from portal.web import responses
 from portal.web.session import session, settings
 
@@ -23,6 +23,7 @@ def keys(org: str) -> Response:
         fragment="keys/_key_table.html",
         org=found,
         may_issue=may(role_of(session(), actor, found.id), Permission.ISSUE_KEY),
+        is_confirmed=is_confirmed(session(), found.id),
         keys=queries.list_keys(session(), found),
         allowance=queries.get_allowance(session(), found),
     )

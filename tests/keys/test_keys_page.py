@@ -3,6 +3,7 @@ from datetime import timedelta
 
 import pytest
 
+from portal.accounts.models import User
 from portal.core.actor import CLI
 from portal.core.db import transaction
 from portal.orgs.commands import suspend_org
@@ -22,6 +23,26 @@ def test_without_keys_the_page_names_the_next_step(as_ada):
     assert page.h1 == "API keys"
     assert "0 live keys of the 25 that your tier, Start, allows" in page.text
     assert page.link("Issue your first key") == f"{KEYS}/new"
+
+
+def test_before_the_address_is_confirmed_the_next_step_is_to_confirm_it(as_ada, sessions, cast):
+    with sessions() as session, transaction(session):
+        session.get_one(User, cast.ada.user_id).email_confirmed_at = None
+
+    page = as_ada.get(KEYS)
+
+    assert "First confirm your address" in page.text
+    assert "Issue your first key" not in page.text
+
+
+def test_a_full_list_says_what_to_do(as_ada, issue):
+    for number in range(25):
+        issue(name=f"Key {number}")
+
+    page = as_ada.get(KEYS)
+
+    assert "25 live keys of the 25" in page.text
+    assert "revoke one that you no longer use" in page.text
 
 
 def test_each_key_shows_its_state_and_never_its_secret(clock, as_ada, issue):
@@ -123,6 +144,7 @@ def test_the_key_of_a_suspended_organisation_is_not_said_to_work(sessions, cast,
 
     page = as_ada.get(f"{KEYS}/{key.id}")
 
+    assert "Acme is suspended" in as_ada.get(KEYS).text
     assert "Gateways refuse this key while Acme is suspended." in page.text
     assert "This key works." not in page.text
 
