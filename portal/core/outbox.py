@@ -29,7 +29,8 @@ from portal.core.types import CreatedAt, PublicId, UtcDateTime
 log = logging.getLogger(__name__)
 
 CLAIM = timedelta(seconds=60)
-BATCH = 20
+# So few that a slow server does not outlast their claim, or another worker would send them, too.
+BATCH = 2
 ATTEMPTS_MAX = 20
 SMTP_SECONDS = 20
 

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from portal.core.db import transaction
 from portal.core.outbox import (
+    SMTP_SECONDS,
     FolderTransport,
     Mail,
     Message,
@@ -121,6 +122,27 @@ def test_a_server_that_is_away_loses_nothing(queue, sessions, mails, clock):
     assert send_due(sessions, SmtpTransport("smtp://127.0.0.1:1"), sender=SENDER) == 0
 
     assert mails()[0].sent_at is None
+
+
+def test_a_slow_server_makes_no_second_worker_send_the_same(queue, sessions, clock):
+    """Each hand-over takes as long as is waited for at most; after each, another worker passes."""
+    for number in range(6):
+        queue(event=f"event {number}")
+    handed_over = []
+
+    class Quick:
+        def send(self, message):
+            handed_over.append(message["Message-ID"])
+
+    class Slow(Quick):
+        def send(self, message):
+            super().send(message)
+            clock.advance(seconds=SMTP_SECONDS)
+            send_due(sessions, Quick(), sender=SENDER)
+
+    send_due(sessions, Slow(), sender=SENDER)
+
+    assert len(handed_over) == len(set(handed_over)) == 6
 
 
 def test_one_mail_that_cannot_be_sent_does_not_hold_up_the_others(queue, sessions, folder, mails):
