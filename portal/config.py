@@ -168,8 +168,10 @@ def _completed(settings: Settings, *, given: set[str]) -> Settings:
 
 def secrets_folder(data: Path) -> Path:
     """Where generated secrets live: `secrets/` in the data folder, for the owner only (EXACT 36)."""
+    # Beside it lie the database and the mails, with links that sign in: for the owner only, too.
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = data / "secrets"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(exist_ok=True, mode=0o700)
     return folder
 
 

@@ -98,13 +98,14 @@ def test_postgresql_is_reached_by_the_driver_that_is_locked(read, scheme):
 
 
 def test_a_generated_secret_stays_and_only_its_owner_reads_it(tmp_path):
-    first, second = (generated_secret(tmp_path, "session.key") for _ in range(2))
-    path = tmp_path / "secrets/session.key"
+    first, second = (generated_secret(tmp_path / "data", "session.key") for _ in range(2))
+    path = tmp_path / "data/secrets/session.key"
 
     assert first == second
     assert len(first) >= 43
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o700
 
 
 def test_two_first_starts_at_once_end_with_one_secret(tmp_path):

@@ -1,5 +1,6 @@
 """What is refused before any page is made."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -151,6 +152,13 @@ def test_production_asks_for_tls_from_then_on(production):
     headers = production.get("/", base_url="https://portal.example").headers
 
     assert "max-age" in headers["Strict-Transport-Security"]
+
+
+def test_htmx_keeps_no_copy_of_a_page(visit):
+    """It would lie in the browser's storage after the sign-out, whatever `no-store` says."""
+    config = visit.get("/").soup.select_one("meta[name=htmx-config]")["content"]
+
+    assert json.loads(config)["historyCacheSize"] == 0
 
 
 def test_what_is_not_there_is_a_page_with_a_way_on(visit):
