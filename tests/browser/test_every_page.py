@@ -58,6 +58,7 @@ NO_PAGES = {
     "admin.start",
     "changelog.limits_document",
     "changelog.reason",
+    "console.org_slash",
     "health.alive",
     "health.ready",
     "static",

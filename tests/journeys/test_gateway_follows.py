@@ -141,7 +141,7 @@ def test_a_new_epoch_is_followed_without_a_refusal_between(follow, issue, act):
     gateway, (_, secret) = follow("gw-1"), issue()
     gateway.comes_to(secret, "allowed")
 
-    act(rebuild)
+    act(lambda session: rebuild(session, actor=CLI))
     _, later = issue(name="Issued after the rebuild")
 
     seen: set[str] = set()
