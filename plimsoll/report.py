@@ -67,7 +67,8 @@ class Reporter:
         head = self._replica.head
         if head is None:
             return
-        self._unsent += self._replica.take_nacks()
+        # No more are taken while some wait, so that a report stays one that the portal takes.
+        self._unsent = self._unsent or self._replica.take_nacks()
         nacks = [nack._asdict() for nack in self._unsent]
         body = {"cursor": head.cursor, "nacks": nacks, "health": self._health(head.records)}
         try:

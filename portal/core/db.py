@@ -1,6 +1,7 @@
 """The database: engine, sessions, and the one way to write, `transaction()`."""
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import (
     DeclarativeBase,
     ORMExecuteState,
@@ -178,7 +179,7 @@ def transaction(session: Session) -> Iterator[None]:
         raise UncommittedChanges("something was changed before the transaction began")
     session.rollback()
     with _turn(session):
-        session.connection(execution_options={"portal_write": True})
+        _begin(session)
         try:
             yield
             seal(session)
@@ -191,6 +192,15 @@ def transaction(session: Session) -> Iterator[None]:
             session.info.pop("sealed", None)
     session.info.pop("flushed", None)
     session.info["wakeup"].notify()
+
+
+def _begin(session: Session) -> None:
+    try:
+        session.connection(execution_options={"portal_write": True})
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            raise Busy from error
+        raise
 
 
 @contextmanager

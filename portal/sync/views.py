@@ -67,7 +67,7 @@ def state() -> Response:
     # Not in the generator's `finally`: that never runs where nobody takes the first piece.
     response.call_on_close(leave)
     if start.snapshot:
-        response.call_on_close(start.snapshot.file.close)
+        response.call_on_close(start.snapshot.close)
     return response
 
 

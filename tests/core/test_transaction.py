@@ -1,10 +1,12 @@
 import logging
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 
 import pytest
 from sqlalchemy import delete, func, insert, select, update
 
 from portal.accounts.models import User
+from portal.core import db
 from portal.core.actor import CLI
 from portal.core.db import BulkWrite, UncommittedChanges, make_sessions, transaction, wakeup_of
 from portal.journal.commands import record
@@ -122,3 +124,17 @@ def test_a_bulk_write_on_other_rows_is_allowed(sessions, cast):
 
     with sessions() as session:
         assert session.scalar(select(func.count()).where(User.is_admin)) == 5
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_database_that_another_process_keeps_locked_is_busy_not_broken(settings, monkeypatch):
+    monkeypatch.setattr(db, "BUSY_SECONDS", 0)
+    engine = db.make_engine(settings.database_url)
+    sessions = db.make_sessions(engine, strict=True)
+    with closing(sqlite3.connect(engine.url.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        with sessions() as session, pytest.raises(db.Busy), db.transaction(session):
+            pass
+
+    engine.dispose()
