@@ -106,9 +106,10 @@ def _check(catalog: Catalog, cells: list[Cell]) -> None:
     for index, offer in enumerate(catalog.offers):
         if not offer.offered:
             raise InvalidField(f"offers[{index}].offered", "nothing is offered yet to withdraw")
-    # An organisation starts on the lowest automatic tier, so there has to be one (EXACT.md 11).
-    if not any(tier.entry == "automatic" for tier in catalog.tiers):
-        raise InvalidField("tiers", "must hold a tier with automatic entry")
+    # An organisation starts on the lowest automatic tier that offers something (EXACT.md 11).
+    offering = {offer.tier for offer in catalog.offers}
+    if not any(tier.entry == "automatic" and tier.slug in offering for tier in catalog.tiers):
+        raise InvalidField("tiers", "must hold a tier with automatic entry that offers a model")
 
 
 def _parse_list(

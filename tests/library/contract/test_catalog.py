@@ -161,6 +161,13 @@ def test_without_a_tier_of_automatic_entry_nobody_could_begin():
         parse_catalog(closed)
 
 
+def test_an_automatic_tier_that_offers_nothing_is_no_place_to_begin():
+    empty = catalogue(offers=[{"tier": "build", "model": "sonnet-5"}])
+
+    with pytest.raises(InvalidField, match="offers a model"):
+        parse_catalog(empty)
+
+
 @pytest.mark.parametrize("name", sorted(catalogue().keys() - {"source"}))
 def test_a_missing_field_is_named(name):
     spoiled = copy.deepcopy(catalogue())
