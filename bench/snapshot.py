@@ -46,7 +46,7 @@ def main() -> None:
             "keys": f"{KEYS:,}",
             "built, sent, verified, stored": f"{first:.2f} s",
             "sent from the file made before, verified, stored": f"{again:.2f} s",
-            "gateway's memory at most": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MiB",
+            "memory of this process at most": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MiB",
             "gateway's store": f"{size // 2**20:,} MiB",
             "restart: interpreter and imports": f"{restart['imports_ms']:.0f} ms",
             "restart: store open to the first decision": f"{restart['ready_ms']:.1f} ms",
