@@ -18,6 +18,7 @@ THREADS = 16
 GRACE_SECONDS = 1.0
 
 _LOOK_UP_SECONDS = 0.1
+_CONNECTIONS_MAX = 1000
 
 
 class Server:
@@ -34,7 +35,14 @@ class Server:
         self._sockets: dict[int, Any] = {}
         host = "127.0.0.1" if host == "localhost" else host
         self._server = create_server(
-            app, map=self._sockets, host=host, port=port, threads=threads, ident=None
+            app,
+            map=self._sockets,
+            host=host,
+            port=port,
+            threads=threads,
+            # waitress takes a hundred unless told, and is silent to the next: proxies keep many open.
+            connection_limit=_CONNECTIONS_MAX,
+            ident=None,
         )
         name = f"[{host}]" if ":" in host else host
         self.url = f"http://{name}:{self._server.effective_port}"

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 
 import httpx2
@@ -92,3 +93,11 @@ def test_after_a_stop_nobody_answers(server, url):
 
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{url}/healthz")
+
+
+def test_idle_connections_of_gateways_and_browsers_shut_nobody_out(server, url):
+    with ExitStack() as stack:
+        for _ in range(150):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+
+        assert httpx2.get(f"{url}/healthz", timeout=5).status_code == 200
