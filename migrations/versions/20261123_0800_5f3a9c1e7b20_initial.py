@@ -59,6 +59,17 @@ EMPTY_ROOT = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 def upgrade() -> None:
     op.create_table(
+        "announcements",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("tiers", sa.JSON(), nullable=False),
+        sa.Column("created_by", sa.String(length=40), nullable=True),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_announcements")),
+    )
+    op.create_table(
         "events",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -128,6 +139,7 @@ def upgrade() -> None:
         sa.Column("to", sa.String(length=320), nullable=False),
         sa.Column("subject", sa.String(length=200), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("unsubscribe_url", sa.String(length=500), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -261,16 +273,26 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "changelog_reads",
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_changelog_reads_user_id_users")
+        ),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_changelog_reads")),
+    )
+    op.create_table(
         "changes",
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("title", sa.String(length=200), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("entry_seq", sa.BigInteger(), nullable=False),
         sa.Column("created_by", sa.String(length=40), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["entry_seq"], ["log_entries.seq"], name=op.f("fk_changes_entry_seq_log_entries")
+            ["entry_seq"],
+            ["log_entries.seq"],
+            name=op.f("fk_changes_entry_seq_log_entries"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_changes")),
         sa.UniqueConstraint("entry_seq", name=op.f("uq_changes_entry_seq")),
@@ -350,6 +372,28 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_memberships_user_id"), ["user_id"], unique=False)
 
     op.create_table(
+        "subscriptions",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("tier", sa.String(length=40), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_subscriptions_user_id_users")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subscriptions")),
+    )
+    with op.batch_alter_table("subscriptions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_subscriptions_user_id"), ["user_id"], unique=False)
+        batch_op.create_index(
+            "uq_subscriptions_user_tier",
+            ["user_id", sa.literal_column("coalesce(tier, '')")],
+            unique=True,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
+
+    op.create_table(
         "sync_ack",
         sa.Column("gateway_id", sa.String(length=40), nullable=False),
         sa.Column("revision", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -388,6 +432,72 @@ def upgrade() -> None:
     with op.batch_alter_table("user_sessions", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_user_sessions_user_id"), ["user_id"], unique=False)
 
+    op.create_table(
+        "change_drafts",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("content", sa.JSON(), nullable=False),
+        sa.Column("base_size", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.String(length=40), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("published_as", sa.Integer(), nullable=True),
+        sa.Column("discarded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["published_as"],
+            ["changes.number"],
+            name=op.f("fk_change_drafts_published_as_changes"),
+            ondelete="SET NULL",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_change_drafts")),
+    )
+    op.create_table(
+        "change_holds",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("placed_by", sa.String(length=40), nullable=True),
+        sa.Column("placed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("lifted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["number"],
+            ["changes.number"],
+            name=op.f("fk_change_holds_number_changes"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_change_holds")),
+    )
+    with op.batch_alter_table("change_holds", schema=None) as batch_op:
+        batch_op.create_index(
+            "uq_change_holds_number_name",
+            ["number", "name"],
+            unique=True,
+            sqlite_where=sa.text("lifted_at IS NULL"),
+            postgresql_where=sa.text("lifted_at IS NULL"),
+        )
+
+    op.create_table(
+        "change_words",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("entry_seq", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["entry_seq"],
+            ["log_entries.seq"],
+            name=op.f("fk_change_words_entry_seq_log_entries"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["number"],
+            ["changes.number"],
+            name=op.f("fk_change_words_number_changes"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("number", "version", name=op.f("pk_change_words")),
+        sa.UniqueConstraint("entry_seq", name=op.f("uq_change_words_entry_seq")),
+    )
+
     # The state that gateways copy starts empty, in an epoch of its own.
     op.bulk_insert(
         sa.table(
@@ -425,12 +535,31 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("change_words")
+    with op.batch_alter_table("change_holds", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_change_holds_number_name",
+            sqlite_where=sa.text("lifted_at IS NULL"),
+            postgresql_where=sa.text("lifted_at IS NULL"),
+        )
+
+    op.drop_table("change_holds")
+    op.drop_table("change_drafts")
     with op.batch_alter_table("user_sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_user_sessions_user_id"))
 
     op.drop_table("user_sessions")
     op.drop_table("tier_assignments")
     op.drop_table("sync_ack")
+    with op.batch_alter_table("subscriptions", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_subscriptions_user_tier",
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
+        batch_op.drop_index(batch_op.f("ix_subscriptions_user_id"))
+
+    op.drop_table("subscriptions")
     with op.batch_alter_table("memberships", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_memberships_user_id"))
 
@@ -444,6 +573,7 @@ def downgrade() -> None:
 
     op.drop_table("gateway_tokens")
     op.drop_table("changes")
+    op.drop_table("changelog_reads")
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_api_keys_org_id_name_folded",
@@ -487,5 +617,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_events_org")
 
     op.drop_table("events")
+    op.drop_table("announcements")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION log_entries_guard()")

@@ -23,5 +23,5 @@ def publish(file: Path) -> None:
         # Who types commands may read what otherwise only the server's log says.
         texts = dict.fromkeys([error.public, str(error)])
         raise click.ClickException(" ".join(texts)) from error
-    click.echo(f"{change.title}: published, signed and in force at {settings().url}/limits")
+    click.echo(f"Change {change.number}: published, signed and in force at {settings().url}/limits")
     click.echo(change.number)

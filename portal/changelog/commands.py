@@ -8,7 +8,7 @@ from plimsoll.contract.catalog import Catalog, parse_catalog
 from plimsoll.contract.limits import InvalidField
 from plimsoll.contract.rules import ANNOUNCED
 from portal.changelog.errors import AlreadyPublished, BadCatalog
-from portal.changelog.models import Change
+from portal.changelog.models import Change, ChangeWords
 from portal.core.actor import Actor
 from portal.core.ids import new_id
 from portal.journal.commands import record
@@ -33,12 +33,11 @@ def publish_catalog(session: Session, *, actor: Actor, data: bytes | str) -> Cha
     change = Change(
         number=1,
         id=change_id,
-        title=catalog.title,
-        reason=catalog.reason,
         entry_seq=entry.seq,
         created_by=actor.user_id,
     )
-    session.add(change)
+    words = ChangeWords(number=1, version=1, reason=catalog.reason, entry_seq=entry.seq)
+    session.add_all([change, words])
     details: dict[str, Any] = {"number": 1, "title": catalog.title, "entry": entry.seq}
     record(session, actor, "change:published", subject_id=change_id, **details)
     return change

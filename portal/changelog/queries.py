@@ -8,7 +8,7 @@ from plimsoll.contract.announcement import Announcement, Row
 from plimsoll.contract.fold import ChangeInLog, Policy
 from plimsoll.contract.limits import ALL_MODELS, METRICS
 from portal.changelog import words
-from portal.changelog.models import Change
+from portal.changelog.models import Change, ChangeWords
 from portal.changelog.table import ALL_MODELS_TEXT, LimitsTable, make_table, page_order
 from portal.core import clock
 from portal.core.errors import NotFound
@@ -118,6 +118,20 @@ def get_change(session: Session, number: int) -> Change:
     return change
 
 
+def get_reason(session: Session, number: int) -> str:
+    """The newest words of a change. Raises NotFound."""
+    get_change(session, number)
+    found = session.scalar(
+        select(ChangeWords.reason)
+        .where(ChangeWords.number == number)
+        .order_by(ChangeWords.version.desc())
+        .limit(1)
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
 def get_change_page(session: Session, number: int) -> ChangePage:
     """A change with its diff in words. Raises NotFound."""
     change, log = get_change(session, number), signed_log(session)
@@ -129,7 +143,7 @@ def get_change_page(session: Session, number: int) -> ChangePage:
         line=_line(found, now=now),
         id=change.id,
         entry_seq=found.seq,
-        reason=tuple(part for part in change.reason.split("\n\n") if part.strip()),
+        reason=tuple(part for part in get_reason(session, number).split("\n\n") if part.strip()),
         reason_sha256=announced.reason_sha256,
         terms=tuple(_terms(announced, then).items()),
         diff=tuple(_diff(announced, then).items()),

@@ -51,6 +51,8 @@ class Mail(Base):
     to: Mapped[str] = mapped_column(String(320))
     subject: Mapped[str] = mapped_column(String(200))
     text: Mapped[str] = mapped_column(Text)
+    # Where one click ends such mails (RFC 8058); None where they cannot be switched off.
+    unsubscribe_url: Mapped[str | None] = mapped_column(String(500))
     created_at: Mapped[CreatedAt]
     next_try_at: Mapped[UtcDateTime]
     attempts: Mapped[int] = mapped_column(Integer, default=0)
