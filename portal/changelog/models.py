@@ -133,4 +133,3 @@ class ChangelogRead(Base):
 
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
     read_at: Mapped[UtcDateTime]
-

@@ -57,4 +57,6 @@ def change(number: int) -> Response:
 @public
 def reason(number: int) -> Response:
     """The reason to the byte: its SHA-256 stands in the log (EXACT 16)."""
-    return Response(queries.get_reason(session(), number), content_type="text/markdown; charset=utf-8")
+    return Response(
+        queries.get_reason(session(), number), content_type="text/markdown; charset=utf-8"
+    )
