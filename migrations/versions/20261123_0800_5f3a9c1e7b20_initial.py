@@ -114,7 +114,23 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("root", sa.String(length=64), nullable=False),
         sa.Column("text", sa.Text(), nullable=True),
+        sa.Column("signed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("trouble", sa.Text(), nullable=True),
+        sa.Column(
+            "trouble_kind",
+            sa.Enum(
+                "behind",
+                "refused",
+                "key",
+                "altered",
+                "file",
+                name="trouble",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=True,
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_log_checkpoint")),
     )
     op.create_table(
@@ -372,6 +388,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_memberships_user_id"), ["user_id"], unique=False)
 
     op.create_table(
+        "notice_words",
+        sa.Column("entry_seq", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["entry_seq"],
+            ["log_entries.seq"],
+            name=op.f("fk_notice_words_entry_seq_log_entries"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("entry_seq", name=op.f("pk_notice_words")),
+    )
+    op.create_table(
         "subscriptions",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("user_id", sa.String(length=40), nullable=False),
@@ -560,6 +588,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_subscriptions_user_id"))
 
     op.drop_table("subscriptions")
+    op.drop_table("notice_words")
     with op.batch_alter_table("memberships", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_memberships_user_id"))
 

@@ -42,6 +42,17 @@ class ChangeWords(Base):
     )
 
 
+class NoticeWords(Base):
+    """Why the notice policy was changed, in words; the log holds the SHA-256 (`policy.changed`)."""
+
+    __tablename__ = "notice_words"
+
+    entry_seq: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("log_entries.seq", ondelete="CASCADE"), primary_key=True
+    )
+    reason: Mapped[str] = mapped_column(Text)
+
+
 class ChangeDraft(Base):
     """A change that is being written: the fields of a change file as they were typed.
 
