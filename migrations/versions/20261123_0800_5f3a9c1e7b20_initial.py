@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.Column("tiers", sa.JSON(), nullable=False),
         sa.Column("created_by", sa.String(length=40), nullable=True),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("mailed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_announcements")),
     )
@@ -147,6 +148,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_log_entries")),
     )
     op.create_table(
+        "mail_progress",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("reminded_until", sa.BigInteger(), nullable=False),
+        sa.Column("delivery_until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_progress")),
+    )
+    op.create_table(
         "mails",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("event", sa.String(length=120), nullable=False),
@@ -156,6 +165,7 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(length=200), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("unsubscribe_url", sa.String(length=500), nullable=True),
+        sa.Column("is_bulk", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -166,7 +176,7 @@ def upgrade() -> None:
         ),
     )
     with op.batch_alter_table("mails", schema=None) as batch_op:
-        batch_op.create_index("ix_mails_due", ["sent_at", "next_try_at"], unique=False)
+        batch_op.create_index("ix_mails_due", ["sent_at", "is_bulk", "next_try_at"], unique=False)
 
     op.create_table(
         "orgs",
@@ -631,6 +641,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_mails_due")
 
     op.drop_table("mails")
+    op.drop_table("mail_progress")
     op.drop_table("log_entries")
     op.drop_table("log_checkpoint")
     with op.batch_alter_table("gateways", schema=None) as batch_op:

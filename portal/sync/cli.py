@@ -1,17 +1,20 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
 from flask.cli import AppGroup
+from sqlalchemy.orm import Session
 
 from portal.core.actor import CLI
 from portal.core.db import snapshot, transaction
 from portal.core.errors import PortalError
 from portal.sync import check as checking
 from portal.sync import commands, queries
+from portal.transparency.cli import log
+from portal.transparency.mending import Mended, discard, recover
 from portal.transparency.signer import fingerprint
-from portal.web.filters import instant
-from portal.web.session import session, settings
+from portal.web.filters import instant, plural
+from portal.web.session import session, sessions, settings
 
 gateways = AppGroup("gateways", help="Enrol and remove gateways.")
 sync = AppGroup("sync", help="The state that gateways copy.")
@@ -85,3 +88,33 @@ def rebuild() -> None:
     with _act():
         count = commands.rebuild(session(), actor=CLI)
     click.echo(f"{count} records rebuilt in a new epoch.")
+
+
+# The log's own commands, but each starts a new epoch, and epochs are made here.
+@log.command("recover")
+def recover_log() -> None:
+    """After a backup was restored: append what the file has and the database lost."""
+    done = _mend(recover, lambda session: commands.renew_after_recovery(session, actor=CLI))
+    click.echo(
+        f"{plural(len(done.entries), 'entry', 'entries')} appended again; {done.size} are signed."
+    )
+    click.echo(
+        "The log holds what changes do, not why: reasons and their earlier versions that the backup"
+        " lacks are lost. Whoever kept a text can compare it with reason_sha256 in its entry."
+    )
+
+
+@log.command("discard")
+def discard_log() -> None:
+    """Delete the entries that the signer refuses; whatever they were to publish is published anew."""
+    done = _mend(discard, lambda session: commands.rebuild(session, actor=CLI))
+    click.echo(
+        f"{plural(len(done.entries), 'entry', 'entries')} discarded; {done.size} are signed."
+    )
+
+
+def _mend(act: Callable[..., Mended], renew: Callable[[Session], object]) -> Mended:
+    try:
+        return act(sessions(), settings(), actor=CLI, renew=renew)
+    except PortalError as error:
+        raise click.ClickException(error.public) from error

@@ -16,6 +16,7 @@ from plimsoll.contract.records import (
     digest_of,
     record_hash,
 )
+from portal.changelog.recovery import restore_changes
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.core.db import violates
@@ -121,6 +122,12 @@ def rebuild(session: Session, *, actor: Actor) -> int:
     session.add(SyncCommit(revision=head.revision, digest=head.digest))
     record(session, actor, "sync:state:rebuilt", epoch=head.epoch, records=head.count)
     return head.count
+
+
+def renew_after_recovery(session: Session, *, actor: Actor) -> None:
+    """Give recovered changes their numbers and ids back, and start a new epoch."""
+    restore_changes(session)
+    rebuild(session, actor=actor)
 
 
 def rebuild_if_outdated(session: Session, *, actor: Actor) -> bool:

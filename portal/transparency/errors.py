@@ -1,10 +1,11 @@
-from portal.core.errors import Invalid, Unavailable
+from portal.core.errors import Conflict, Invalid, Unavailable
 
 
 class UnlawfulEntry(Invalid):
-    """`public` is the rule's own text."""
+    """`public` is the rule's own text, `earliest` the first lawful instant where there is one."""
 
     code = "unlawful_entry"
+    earliest: int | None = None
 
 
 class LogTroubled(Unavailable):
@@ -20,3 +21,19 @@ class NotSigned(Unavailable):
 class LogUnverified(Unavailable):
     code = "log_unverified"
     public = "The public log does not verify at the moment, so no limits can be shown from it."
+
+
+class NothingToRecover(Conflict):
+    code = "nothing_to_recover"
+    public = "The database holds every signed entry: there is nothing to recover."
+
+
+class NothingToDiscard(Conflict):
+    code = "nothing_to_discard"
+    public = "No entry is refused by the signer: there is nothing to discard."
+
+
+class NotMended(Conflict):
+    """The log has another trouble than the one that the act mends; `public` says which."""
+
+    code = "not_mended"

@@ -3,12 +3,14 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import func, select, text
 
-from plimsoll.contract import canonical, checkpoint
+from plimsoll.contract import canonical, checkpoint, merkle
 from portal.changelog.commands import publish_catalog
 from portal.config import Settings
 from portal.core.actor import CLI
 from portal.core.db import Sessions, transaction
-from portal.transparency import keyfile, signer
+from portal.core.seal import SyncHead
+from portal.sync.commands import rebuild, renew_after_recovery
+from portal.transparency import keyfile, mending, signer
 from portal.transparency.commands import open_log
 from portal.transparency.models import LogEntry, LogHead
 from tests.support.worlds import SAMPLE
@@ -27,6 +29,42 @@ class Log:
         with self.sessions() as session, transaction(session):
             open_log(session, actor=CLI, origin=self.settings.origin, public_key=public_key)
             publish_catalog(session, actor=CLI, data=SAMPLE.read_bytes())
+
+    def lose_the_last_entry(self) -> str:
+        """An older backup of the database is restored: change 1 was not in it. The file knows it."""
+        lost = self.leaves()[-1]
+        opened = [self.leaves()[0].encode()]
+        seed = keyfile.load(self.settings.data)
+        text = checkpoint.sign(
+            origin=self.settings.origin, size=1, root=merkle.root(opened), private_key=seed
+        )
+        self.by_sql(
+            "UPDATE log_checkpoint SET size = 1, text = :text, root = :root",
+            text=text,
+            root=merkle.root(opened).hex(),
+        )
+        self.by_sql("DELETE FROM log_entries WHERE seq = 1")
+        return lost
+
+    def recover(self) -> mending.Mended:
+        return mending.recover(
+            self.sessions,
+            self.settings,
+            actor=CLI,
+            renew=lambda session: renew_after_recovery(session, actor=CLI),
+        )
+
+    def discard(self) -> mending.Mended:
+        return mending.discard(
+            self.sessions,
+            self.settings,
+            actor=CLI,
+            renew=lambda session: rebuild(session, actor=CLI),
+        )
+
+    def epoch(self) -> str:
+        with self.sessions() as session:
+            return session.scalar(select(SyncHead.epoch))
 
     def sign(self, **how) -> signer.SignOutcome:
         return signer.sign_new(self.sessions, self.settings, **how)
