@@ -32,17 +32,22 @@ def open_log(session: Session, *, actor: Actor, origin: str, public_key: bytes) 
 
 
 def append_entry(
-    session: Session, *, kind: str, body: Callable[[int], Mapping[str, Any]]
+    session: Session,
+    *,
+    kind: str,
+    body: Callable[[int], Mapping[str, Any]],
+    at: int | None = None,
 ) -> LogEntry:
     """Add one entry; it is in force once it is signed, which is a step of its own after the commit.
 
     `body` is asked with the instant at which the entry is logged, in Unix seconds, so that "at
-    once" is that very instant. Raises UnlawfulEntry, and LogTroubled while nothing is signed.
+    once" is that very instant; `at` hands on the instant of the entry before, of which this one is
+    a part. Raises UnlawfulEntry, and LogTroubled while nothing is signed.
     """
     if (trouble := lock_log(session).trouble) is not None:
         raise LogTroubled(detail=trouble)
     entries = [canonical.decode(leaf) for leaf in list_leaves(session)]
-    now = clock.timestamp()
+    now = clock.timestamp() if at is None else at
     new = {"at": now, "body": body(now), "kind": kind, "seq": len(entries)}
     try:
         rules.check(entries, new, now)
