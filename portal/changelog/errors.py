@@ -10,3 +10,40 @@ class BadCatalog(Invalid):
 class AlreadyPublished(Conflict):
     code = "already_published"
     public = "Change 1 is published already. A catalogue can only be the beginning."
+
+
+class NothingPublished(Conflict):
+    code = "nothing_published"
+    public = "No catalogue is published yet. Publish one first: it becomes change 1."
+
+
+class BadChange(Invalid):
+    """`field` is the path of the offending field, such as `rows[3].quota`, where it is one."""
+
+    code = "bad_change"
+
+
+class StaleDraft(Conflict):
+    """What the draft starts from has moved since it was saved."""
+
+    code = "stale_draft"
+
+
+class DraftEnded(Conflict):
+    code = "draft_ended"
+    public = "This draft was published or discarded already."
+
+
+class AlreadyHeld(Conflict):
+    code = "already_held"
+    public = "The change is held under this name already."
+
+
+class NotHeld(Conflict):
+    code = "not_held"
+    public = "The change is not held under this name."
+
+
+class AlreadyWithdrawn(Conflict):
+    code = "already_withdrawn"
+    public = "This announcement is withdrawn already."
