@@ -109,6 +109,7 @@ class PlainAnnouncement(Base):
     tiers: Mapped[list[str]] = mapped_column(JSON, default=list)
     created_by: Mapped[str | None] = mapped_column(String(40))
     published_at: Mapped[CreatedAt]
+    mailed_at: Mapped[UtcDateTime | None]
     withdrawn_at: Mapped[UtcDateTime | None]
 
 
@@ -144,3 +145,18 @@ class ChangelogRead(Base):
 
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
     read_at: Mapped[UtcDateTime]
+
+
+class MailProgress(Base):
+    """The one row that says how far readers were told: what lies behind it is never looked at again.
+
+    `size` entries of the log were mailed, the reminders up to `reminded_until` (Unix seconds) were
+    sent, and what was due up to `delivery_until` was counted for the delivery of its notices.
+    """
+
+    __tablename__ = "mail_progress"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    size: Mapped[int] = mapped_column(BigInteger, default=0)
+    reminded_until: Mapped[int] = mapped_column(BigInteger, default=0)
+    delivery_until: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from email.policy import default
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from sqlalchemy import Index, Integer, Select, String, Text, UniqueConstraint, select
+from sqlalchemy import Index, Insert, Integer, Select, String, Text, UniqueConstraint, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -31,8 +32,11 @@ log = logging.getLogger(__name__)
 CLAIM = timedelta(seconds=60)
 # So few that a slow server does not outlast their claim, or another worker would send them, too.
 BATCH = 2
-ATTEMPTS_MAX = 20
+# Two weeks, at an hour between tries: a change that waits for its notices (LIMITS 2) waits for these tries.
+ATTEMPTS_MAX = 14 * 24
 SMTP_SECONDS = 20
+# Without this, Python cuts an address longer than a line, or codes it so that no mail program finds it.
+POLICY = default.clone(max_line_length=998)
 
 
 class Mail(Base):
@@ -41,7 +45,7 @@ class Mail(Base):
     __tablename__ = "mails"
     __table_args__ = (
         UniqueConstraint("event", "person", "channel"),
-        Index("ix_mails_due", "sent_at", "next_try_at"),
+        Index("ix_mails_due", "sent_at", "is_bulk", "next_try_at"),
     )
 
     id: Mapped[PublicId]
@@ -53,6 +57,8 @@ class Mail(Base):
     text: Mapped[str] = mapped_column(Text)
     # Where one click ends such mails (RFC 8058); None where they cannot be switched off.
     unsubscribe_url: Mapped[str | None] = mapped_column(String(500))
+    # One of many that nobody sits and waits for: sent after those that somebody does.
+    is_bulk: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[CreatedAt]
     next_try_at: Mapped[UtcDateTime]
     attempts: Mapped[int] = mapped_column(Integer, default=0)
@@ -61,11 +67,16 @@ class Mail(Base):
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """What a slice's `mails.py` builds."""
+    """What a slice's `mails.py` builds.
+
+    With `unsubscribe_url`, which takes a POST without a sign-in, mail programs show their own button
+    (RFC 8058). Without one the text says why such mails cannot be switched off.
+    """
 
     to: str
     subject: str
     text: str
+    unsubscribe_url: str | None = None
 
 
 class Transport(Protocol):
@@ -112,24 +123,46 @@ class SmtpTransport:
 
 def queue_mail(session: Session, message: Message, *, event: str, person: str) -> None:
     """Put a message into the outbox, in the act's transaction; the same event and person only once."""
+    session.execute(_insert(session), [_values(message, event=event, person=person)])
+
+
+def queue_mails(session: Session, messages: Mapping[str, Message], *, event: str) -> None:
+    """Put many people's messages about one event into the outbox: person to message, some hundred at a time.
+
+    Whoever has theirs already gets no second one. They are sent after what somebody waits for.
+    """
+    rows = [
+        _values(message, event=event, person=person, is_bulk=True)
+        for person, message in messages.items()
+    ]
+    if rows:
+        session.execute(_insert(session), rows)
+
+
+def _insert(session: Session) -> Insert:
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    now = clock.now()
-    session.execute(
-        insert(Mail)
-        .values(
-            id=new_id("mail"),
-            event=event,
-            person=person,
-            channel="mail",
-            to=message.to,
-            subject=message.subject,
-            text=message.text,
-            created_at=now,
-            next_try_at=now,
-            attempts=0,
-        )
-        .on_conflict_do_nothing(index_elements=["event", "person", "channel"])
+    # On the table, not the class: one statement for all rows, without a round trip for each.
+    return insert(Mail.metadata.tables[Mail.__tablename__]).on_conflict_do_nothing(
+        index_elements=["event", "person", "channel"]
     )
+
+
+def _values(message: Message, *, event: str, person: str, is_bulk: bool = False) -> dict[str, Any]:
+    now = clock.now()
+    return {
+        "id": new_id("mail"),
+        "event": event,
+        "person": person,
+        "channel": "mail",
+        "to": message.to,
+        "subject": message.subject,
+        "text": message.text,
+        "unsubscribe_url": message.unsubscribe_url,
+        "is_bulk": is_bulk,
+        "created_at": now,
+        "next_try_at": now,
+        "attempts": 0,
+    }
 
 
 def send_due(sessions: Sessions, transport: Transport, *, sender: str) -> int:
@@ -157,7 +190,10 @@ def _claim(sessions: Sessions) -> list[Mail]:
     with sessions() as session, transaction(session):
         now = clock.now()
         mails = session.scalars(
-            _due(now).order_by(Mail.next_try_at).limit(BATCH).with_for_update(skip_locked=True)
+            _due(now)
+            .order_by(Mail.is_bulk, Mail.next_try_at)
+            .limit(BATCH)
+            .with_for_update(skip_locked=True)
         ).all()
         for mail in mails:
             mail.attempts += 1
@@ -179,25 +215,30 @@ def _send(sessions: Sessions, transport: Transport, *, mail: Mail, sender: str) 
 
 
 def _as_email(mail: Mail, *, sender: str) -> EmailMessage:
-    message = EmailMessage()
-    _set_headers(
-        message,
-        {
-            "From": sender,
-            "To": mail.to,
-            "Subject": mail.subject,
-            "Message-ID": f"<{mail.id}@{sender.rpartition('@')[2].strip('> ')}>",
-            "Date": format_datetime(mail.created_at),
-            "Auto-Submitted": "auto-generated",
-        },
-    )
+    message = EmailMessage(policy=POLICY)
+    headers = {
+        "From": sender,
+        "To": mail.to,
+        "Subject": mail.subject,
+        "Message-ID": f"<{mail.id}@{sender.rpartition('@')[2].strip('> ')}>",
+        "Date": format_datetime(mail.created_at),
+        "Auto-Submitted": "auto-generated",
+        **_unsubscribing(mail),
+    }
+    for name, value in headers.items():
+        message[name] = value
     message.set_content(mail.text)
     return message
 
 
-def _set_headers(message: EmailMessage, headers: Mapping[str, str]) -> None:
-    for name, value in headers.items():
-        message[name] = value
+def _unsubscribing(mail: Mail) -> dict[str, str]:
+    """The two headers by which a mail program ends such mails with one click (RFC 8058)."""
+    if mail.unsubscribe_url is None:
+        return {}
+    return {
+        "List-Unsubscribe": f"<{mail.unsubscribe_url}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
 
 
 def list_mails(session: Session, *, limit: int = 100) -> list[Mail]:

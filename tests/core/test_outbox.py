@@ -15,6 +15,7 @@ from portal.core.outbox import (
     Message,
     SmtpTransport,
     queue_mail,
+    queue_mails,
     send_due,
 )
 from tests.support import smtp
@@ -96,6 +97,71 @@ def test_a_mail_server_receives_envelope_and_text(queue, sessions):
     letter = message_from_bytes(mail.data, policy=default)
     assert (mail.sender, mail.recipients) == ("portal@portal.example", ["eve@example.com"])
     assert letter.get_content().replace("\r\n", "\n") == TEXT
+
+
+def received(sessions):
+    """What a mail server gets of the mails that are due, as they came: headers unfolded by nobody."""
+    with smtp.running() as sink:
+        send_due(sessions, SmtpTransport(sink.url), sender=SENDER)
+    return [mail.data for mail in sink.mails]
+
+
+def test_a_mail_that_can_be_switched_off_says_so_to_mail_programs(sessions):
+    """RFC 8058, section 3.1: both fields, the address whole, in angle brackets and on one line."""
+    url = "https://portal.example/changelog/unsubscribe/" + "0123456789." * 30
+    message = Message(to="eve@example.com", subject="x", text="y", unsubscribe_url=url)
+    with sessions() as session, transaction(session):
+        queue_mail(session, message, event="e", person="usr_1")
+
+    (data,) = received(sessions)
+
+    lines = data.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert f"List-Unsubscribe: <{url}>".encode() in lines
+    assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in lines
+
+
+def test_a_mail_that_cannot_be_switched_off_has_no_such_header(queue, sessions):
+    queue()
+
+    (data,) = received(sessions)
+
+    assert b"list-unsubscribe" not in data.lower()
+
+
+def many(count):
+    return {
+        f"usr_{number}": Message(to=f"p{number}@example.com", subject="News", text="x")
+        for number in range(count)
+    }
+
+
+def test_many_mails_are_queued_together_and_each_person_only_once(sessions, mails, count_queries):
+    with sessions() as session, transaction(session), count_queries() as queries:
+        queue_mails(session, many(500), event="news")
+    with sessions() as session, transaction(session):
+        queue_mails(session, many(501), event="news")
+        queue_mails(session, {}, event="nobody")
+
+    assert len(mails()) == len({mail.id for mail in mails()}) == 501
+    assert len(queries) < 5
+
+
+def test_whoever_waits_for_a_mail_is_served_before_the_many(queue, sessions):
+    with sessions() as session, transaction(session):
+        queue_mails(session, many(5), event="news")
+    handed_over = []
+
+    class Slow:
+        def send(self, message):
+            if not handed_over:
+                queue(to="waiting@example.com")
+            handed_over.append(message["To"])
+
+    send_due(sessions, Slow(), sender=SENDER)
+
+    # Two were claimed when the person came.
+    assert len(handed_over) == 6
+    assert handed_over.index("waiting@example.com") == 2
 
 
 def test_a_server_that_refuses_is_asked_again_later_and_less_often(queue, sessions, mails, clock):
