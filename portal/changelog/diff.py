@@ -1,0 +1,232 @@
+"""What a change does, in words: one sentence and one line of a table for each thing that it touches.
+
+Everything comes from the contract's `Effect`, computed on the record; nothing here is typed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from plimsoll.contract.direction import Direction
+from plimsoll.contract.effect import Effect, Item
+from plimsoll.contract.fold import Policy
+from plimsoll.contract.limits import ALL_MODELS, METRICS, Limit
+from plimsoll.contract.terms import Tier
+from portal.changelog import words
+from portal.changelog.table import ALL_MODELS_TEXT, page_order
+
+NEW = "(new)"
+REMOVED = "(removed)"
+# Longer texts are not repeated in a sentence; the table has them.
+SENTENCE_MAX = 120
+
+_DIRECTIONS = {
+    Direction.LOOSENING: "Loosens",
+    Direction.TIGHTENING: "Tightens",
+    Direction.MIXED: "Mixed",
+    Direction.NEUTRAL: "Neutral",
+}
+_SUMMARIES = {
+    Direction.LOOSENING: "Only loosens: nothing that is allowed today is refused.",
+    Direction.TIGHTENING: "Tightens: some of what is allowed today will be refused.",
+    Direction.MIXED: "Mixed: some limits grow, others shrink. It counts as a tightening.",
+    Direction.NEUTRAL: "Neither tightens nor loosens.",
+}
+_KINDS = ("limit", "offer", "tier", "model", "reserve", "text")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that changes: "Sonnet 5 · requests per minute", "5,000", "4,000" and the difference.
+
+    `tier` is the published name, empty where the thing belongs to no tier; `direction` is a word
+    for people, `direction_code` the contract's.
+    """
+
+    tier: str
+    what: str
+    before: str
+    after: str
+    percent: str
+    direction: str
+    direction_code: str
+
+    @property
+    def sentence(self) -> str:
+        """The line as one sentence, without the full stop."""
+        subject = " · ".join(part for part in (self.tier, self.what) if part)
+        if not self.before:
+            return f"{subject}: {_short(self.after)} {NEW}"
+        if not self.after:
+            return f"{subject}: {_short(self.before)} {REMOVED}"
+        note = f" ({self.percent})" if self.percent else ""
+        return f"{subject}: {_short(self.before)} → {_short(self.after)}{note}"
+
+
+@dataclass(frozen=True)
+class Diff:
+    """All that a change does. `direction` is a word for people, `direction_code` the contract's."""
+
+    lines: tuple[Line, ...]
+    summary: str
+    direction: str
+    direction_code: str
+    is_retirement: bool
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        return tuple(line.sentence for line in self.lines)
+
+    @property
+    def by_tier(self) -> Mapping[str, tuple[Line, ...]]:
+        """The lines under the names of their tiers, in the order of the published table."""
+        tiers = dict.fromkeys(line.tier for line in self.lines)
+        return {tier: tuple(line for line in self.lines if line.tier == tier) for tier in tiers}
+
+
+def diff_of(effect: Effect) -> Diff:
+    """An effect in words."""
+    names = _Names(effect.before, effect.after)
+    items = sorted(effect.items, key=names.order)
+    return Diff(
+        lines=tuple(_LINES[item.kind](item, names) for item in items),
+        summary=_summary(effect),
+        direction=direction_word(effect.direction),
+        direction_code=effect.direction.value,
+        is_retirement=effect.is_retirement,
+    )
+
+
+def direction_word(direction: Direction) -> str:
+    """A direction for people: "Tightens"."""
+    return _DIRECTIONS[direction]
+
+
+def _summary(effect: Effect) -> str:
+    said = _SUMMARIES[effect.direction]
+    if effect.is_retirement:
+        return f"Retires what was offered. {said}"
+    return said
+
+
+class _Names:
+    """Published names of what an effect touches, as they are after it, else before."""
+
+    def __init__(self, before: Policy, after: Policy) -> None:
+        self._tiers = {**before.tiers, **after.tiers}
+        self._models = {**before.models, **after.models}
+
+    def tier(self, slug: str | None) -> str:
+        tier = self._tiers.get(slug or "")
+        return tier.name if tier else slug or ""
+
+    def model(self, slug: str | None) -> str:
+        if slug == ALL_MODELS:
+            return ALL_MODELS_TEXT
+        model = self._models.get(slug or "")
+        return model.name if model else slug or ""
+
+    def order(self, item: Item) -> tuple[Any, ...]:
+        """By tier from the lowest; what belongs to none comes first."""
+        tier = self._tiers.get(item.tier or "")
+        cell = page_order(item.cell) if item.cell else ()
+        rank = -1 if tier is None else tier.rank
+        return (
+            rank,
+            item.tier or "",
+            _KINDS.index(item.kind),
+            cell,
+            item.model or "",
+            item.metric or "",
+        )
+
+
+def _line(item: Item, names: _Names, what: str, *, steps: Iterable[str]) -> Line:
+    before, after, *rest = steps
+    return Line(
+        tier=names.tier(item.tier),
+        what=what,
+        before=before,
+        after=after,
+        percent=next(iter(rest), ""),
+        direction=direction_word(item.direction),
+        direction_code=item.direction.value,
+    )
+
+
+def _limit_line(item: Item, names: _Names) -> Line:
+    what = f"{names.model(item.model)} · {words.measure(item.cell)}" if item.cell else ""
+    before, after = item.before, item.after
+    percent = ""
+    if before is not None and after is not None and before.quota != after.quota:
+        percent = words.percent(before.quota, after.quota)
+    return _line(item, names, what, steps=(_limit(before), _limit(after), percent))
+
+
+def _limit(limit: Limit | None) -> str:
+    if limit is None:
+        return ""
+    shown = words.amount(limit.cell.metric, limit.quota)
+    extra = words.burst(limit)
+    return f"{shown}, {extra}" if extra else shown
+
+
+def _offer_line(item: Item, names: _Names) -> Line:
+    before = "offered" if item.before else ""
+    after = "offered" if item.after else ""
+    return _line(item, names, names.model(item.model), steps=(before, after))
+
+
+def _tier_line(item: Item, names: _Names) -> Line:
+    before, after = _tier_words(item.before), _tier_words(item.after)
+    changed = [term for term in {**before, **after} if before.get(term) != after.get(term)]
+    shown = [
+        "; ".join(f"{term}: {side[term]}" for term in changed if side.get(term))
+        for side in (before, after)
+    ]
+    return _line(item, names, "the tier itself", steps=shown)
+
+
+def _tier_words(tier: Tier | None) -> dict[str, str]:
+    if tier is None:
+        return {}
+    return {
+        "name": tier.name,
+        "place": f"{tier.rank:,}",
+        "entry": words.entry(tier.entry).lower(),
+        "requirements": words.requirements(tier.requirements),
+        "live keys": words.keys(tier.keys_max),
+        "description": tier.description,
+    }
+
+
+def _model_line(item: Item, names: _Names) -> Line:
+    steps = tuple("" if side is None else side.name for side in (item.before, item.after))
+    return _line(item, names, f"the model {item.model}", steps=steps)
+
+
+def _reserve_line(item: Item, names: _Names) -> Line:
+    what = f"reserve of {METRICS[item.metric or ''].title} for a request that names no maximum"
+    before, after = item.before or 0, item.after or 0
+    percent = words.percent(before, after) if before else ""
+    return _line(item, names, what, steps=(f"{before:,}", f"{after:,}", percent))
+
+
+def _text_line(item: Item, names: _Names) -> Line:
+    what = f"how {METRICS[item.metric or ''].title} count"
+    return _line(item, names, what, steps=(item.before or "", item.after or ""))
+
+
+def _short(text: str) -> str:
+    """A text as it stands in a sentence: in quotes and cut, where it is a text of its own."""
+    return text if len(text) <= SENTENCE_MAX else f"{text[: SENTENCE_MAX - 1].rstrip()}…"
+
+
+_LINES: dict[str, Callable[[Item, _Names], Line]] = {
+    "limit": _limit_line,
+    "offer": _offer_line,
+    "tier": _tier_line,
+    "model": _model_line,
+    "reserve": _reserve_line,
+    "text": _text_line,
+}
