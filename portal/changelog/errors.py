@@ -47,3 +47,18 @@ class NotHeld(Conflict):
 class AlreadyWithdrawn(Conflict):
     code = "already_withdrawn"
     public = "This announcement is withdrawn already."
+
+
+class UnknownTier(Invalid):
+    code = "unknown_tier"
+    public = "Choose a tier that is published, or all of them."
+
+
+class AlreadySubscribed(Conflict):
+    code = "already_subscribed"
+    public = "You subscribe to this already."
+
+
+class AddressUnconfirmed(Conflict):
+    code = "address_unconfirmed"
+    public = "First confirm your address: your overview says how."
