@@ -143,7 +143,8 @@ class Readings(NamedTuple):
 
     `states` are those after the decision; `times` are Unix milliseconds, by the portal's clock
     and by the steady one that buckets refill by; `waits` is empty for an admission. `policy` is
-    the `RateLimit-Policy` field, which is the same for all requests under one plan.
+    the `RateLimit-Policy` field and `announced` the fields that tell of a coming change: both
+    are the same for all requests under one plan.
     """
 
     planned: Sequence[Planned] = ()
@@ -151,6 +152,7 @@ class Readings(NamedTuple):
     times: tuple[int, int] = (0, 0)
     waits: Sequence[int] = ()
     policy: str = ""
+    announced: tuple[tuple[str, str], ...] = ()
 
     def all(self) -> tuple[Reading, ...]:
         """One reading per limit."""
@@ -223,7 +225,10 @@ class Decision(NamedTuple):
         return max((wait for wait in self.readings.waits if wait > 0), default=None)
 
     def headers(self) -> list[tuple[str, str]]:
-        """RateLimit fields, and for refusals Retry-After and WWW-Authenticate."""
+        """RateLimit fields, a change ahead, and for refusals Retry-After and WWW-Authenticate.
+
+        Add them to what an answer has: `Link` may stand there more than once.
+        """
         return fields.header_fields(self)
 
     def problem(self) -> dict[str, object]:

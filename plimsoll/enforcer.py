@@ -275,7 +275,7 @@ class Enforcer:
                 return self._charge(key, plan, amounts, times=times)
             states = [each.counter.state for each in planned]
         code = Code.REQUEST_TOO_LARGE if NEVER in waits else Code.LIMIT_EXCEEDED
-        readings = Readings(planned, states, times, waits, plan.policy)
+        readings = Readings(planned, states, times, waits, plan.policy, plan.announced)
         return self._counted(_about(code, key, readings=readings))
 
     def _charge(
@@ -293,7 +293,7 @@ class Enforcer:
         decision_id = self._series + str(next(self._numbers))
         self._open[decision_id] = _Reservation(times[1], plan.limits, states, amounts)
         self.tally[Code.ALLOWED] += 1
-        readings = Readings(plan.limits, states, times, (), plan.policy)
+        readings = Readings(plan.limits, states, times, (), plan.policy, plan.announced)
         return _about(Code.ALLOWED, key, decision_id=decision_id, readings=readings)
 
     def _settle(

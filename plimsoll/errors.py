@@ -34,10 +34,12 @@ class DigestMismatch(ProtocolError):
 class LogProblem(PlimsollError):
     """The log cannot be accepted as it came; what was verified before stays in force.
 
-    `code` is one of log_forked, log_behind, log_unsigned, log_incomplete, entry_refused.
+    `code` is one of log_forked, log_behind, log_unsigned, log_incomplete, entry_refused,
+    entry_not_understood; `seq` names the entry where it is about one.
     """
 
-    def __init__(self, code: str, text: str) -> None:
+    def __init__(self, code: str, text: str, *, seq: int | None = None) -> None:
         super().__init__(text)
         self.code = code
         self.text = text
+        self.seq = seq

@@ -1,7 +1,8 @@
 """What a decision looks like on the wire: RateLimit fields, Retry-After, problem details.
 
 The draft for the RateLimit fields still moves, so their form is written in one place here:
-`rate_limit_fields` (draft-ietf-httpapi-ratelimit-headers-11, RFC 9651 structured fields).
+`rate_limit_fields` (draft-ietf-httpapi-ratelimit-headers-11, RFC 9651 structured fields). What
+announces a change, `change_fields`, is a form of our own and stands beside it.
 """
 
 from datetime import UTC, datetime
@@ -55,6 +56,7 @@ _TEXTS = {
 def header_fields(decision: "Decision") -> list[tuple[str, str]]:
     """All fields that a decision adds to an answer."""
     fields = rate_limit_fields(decision.readings.policy, decision.limits)
+    fields += decision.readings.announced
     if decision.allowed:
         return fields
     if decision.code == "limit_exceeded":
@@ -85,6 +87,20 @@ def rate_limit_fields(policy: str, limits: "Sequence[Reading]") -> list[tuple[st
     if free_at is not None:
         state += f";t={max(1, _ceil_seconds(free_at - tightest.at_ms))}"
     return [("RateLimit-Policy", policy), ("RateLimit", state)]
+
+
+def change_fields(
+    number: int, *, url: str, effective_at: int, direction: str
+) -> tuple[tuple[str, str], ...]:
+    """What tells a caller of an announced change, for people who read no mail.
+
+    `Link` names the page that explains it, `Plimsoll-Limit-Change` is an RFC 9651 Item: the
+    number, with a Date and a String as parameters.
+    """
+    return (
+        ("Link", f'<{url}>; rel="describedby"'),
+        ("Plimsoll-Limit-Change", f'{number};effective=@{effective_at};direction="{direction}"'),
+    )
 
 
 def problem(decision: "Decision") -> dict[str, object]:

@@ -3,28 +3,34 @@
 A gateway takes no limit from anybody's word. It folds the public log, and of the log only what a
 checkpoint covers that is signed by the pinned key, extends what was verified before, and keeps
 the rules entry by entry.
+
+An entry that this version does not understand is kept, since it is part of what was signed, and
+folding stops there: the limits of before stay. A newer version reads the same store, judges what
+was not judged yet, and goes on.
 """
 
 import base64
 import binascii
-from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
+from plimsoll.contract import history as contract
 from plimsoll.contract import rules
-from plimsoll.contract.fold import Policy, fold
+from plimsoll.contract.fold import Policy
 from plimsoll.contract.merkle import Tree
 from plimsoll.contract.records import EntryRecord, UnreadableRecord
 from plimsoll.errors import LogProblem
+from plimsoll.standing import Standing
 from plimsoll.tables import LogStep
 
 
-class _InForce(NamedTuple):
-    """A policy and the half-open span of Unix seconds in which it is the one."""
+class Examined(NamedTuple):
+    """A step that may be taken: what the store has to write, and how the log then stands."""
 
-    policy: Policy
-    start: float
-    end: float
+    step: LogStep
+    tree: Tree
+    standing: Standing
 
 
 class Logbook:
@@ -32,32 +38,40 @@ class Logbook:
 
     def __init__(
         self,
-        leaves: list[bytes],
+        leaves: Sequence[bytes],
         *,
+        judged: int = 0,
         origin: str | None = None,
         public_key: bytes | None = None,
         fingerprint: str | None = None,
     ) -> None:
-        """Go on from a stored log; `fingerprint` pins the key before the first entry is seen."""
-        self._tree = Tree()
-        self._leaves: list[bytes] = []
-        self._entries: list[dict[str, Any]] = []
+        """Go on from a stored log, of which the first `judged` entries were found lawful.
+
+        `fingerprint` pins the key before the first entry is seen.
+        """
         self.origin = origin
         self.public_key = public_key
         self._fingerprint = fingerprint
-        self._in_force: _InForce | None = None
-        self._instants: list[int] = []
-        self.known_tiers: frozenset[str] = frozenset()
-        self._extend(leaves)
+        self._leaves = list(leaves)
+        self._tree = Tree()
+        for leaf in leaves:
+            self._tree.append(leaf)
+        # Replaced as a whole: whoever asks sees the log before a step or after it.
+        self.standing = _restored(leaves, judged)
 
     @property
     def size(self) -> int:
         """Number of verified entries."""
-        return self._tree.size
+        return self.standing.size
+
+    @property
+    def problem(self) -> LogProblem | None:
+        """Why folding stopped at a verified entry; None while all are understood."""
+        return self.standing.problem
 
     # ---- taking in ----
 
-    def examine(self, leaf_at: Callable[[int], bytes | None], text: str) -> LogStep | None:
+    def examine(self, leaf_at: Callable[[int], bytes | None], text: str) -> Examined | None:
         """Check a checkpoint and the entries up to it; None when it says nothing new.
 
         `leaf_at` gives the received text of an entry. Nothing changes before `accept`.
@@ -79,46 +93,30 @@ class Logbook:
             leaves.append(leaf)
         if tree.root() != root:
             raise LogProblem("log_forked", f"the entries do not lead to the root at size {size}")
-        self._check_rules(leaves)
-        return LogStep(self.size, tuple(leaves), origin, public_key, text)
+        standing = _continued(self.standing, leaves)
+        step = LogStep(self.size, tuple(leaves), origin, public_key, text, standing.judged)
+        return Examined(step, tree, standing)
 
-    def accept(self, step: LogStep) -> None:
+    def accept(self, examined: Examined) -> None:
         """Go on from an examined step, once it is in the store."""
+        step = examined.step
         self.origin, self.public_key = step.origin, step.public_key
-        self._extend(step.leaves)
+        self._leaves.extend(step.leaves)
+        self._tree = examined.tree
+        self.standing = examined.standing
 
     # ---- asking ----
 
-    def policy(self, at: float) -> Policy:
-        """The limits in force at a Unix second; folded once per effective instant."""
-        known = self._in_force
-        if known is None or not known.start <= at < known.end:
-            known = self._in_force = self._fold(int(at))
-        return known.policy
+    @property
+    def known_tiers(self) -> frozenset[str]:
+        """The tiers that the verified log ever offered something on."""
+        return self.standing.known_tiers
 
-    def holds_until(self, at: float) -> float:
-        """The next instant at which another policy may be in force; infinity if none is known."""
-        place = bisect_right(self._instants, at)
-        return self._instants[place] if place < len(self._instants) else float("inf")
+    def policy(self, at: float) -> Policy:
+        """The limits in force at a Unix second."""
+        return self.standing.policy(at)
 
     # ---- inside ----
-
-    def _fold(self, at: int) -> _InForce:
-        place = bisect_right(self._instants, at)
-        start = self._instants[place - 1] if place else float("-inf")
-        return _InForce(fold(self._entries, at), start, self.holds_until(at))
-
-    def _extend(self, leaves: list[bytes] | tuple[bytes, ...]) -> None:
-        for leaf in leaves:
-            self._tree.append(leaf)
-            self._leaves.append(leaf)
-            self._entries.append(EntryRecord.parse(leaf).to_wire())
-        bodies = [entry["body"] for entry in self._entries if entry["kind"].startswith("change.")]
-        marks = [body.get(name) for body in bodies for name in ("effective_at", "expires_at")]
-        self._instants = sorted({at for at in marks if isinstance(at, int)})
-        offers = [offer for body in bodies for offer in body.get("offers", ())]
-        self.known_tiers = frozenset(offer["tier"] for offer in offers if offer["offered"])
-        self._in_force = None
 
     def _pinned(self, leaf_at: Callable[[int], bytes | None]) -> tuple[str, bytes]:
         if self.origin is not None and self.public_key is not None:
@@ -133,23 +131,74 @@ class Logbook:
         return origin, public_key
 
     def _compare(self, size: int, root: bytes) -> None:
-        tree = Tree()
-        for leaf in self._leaves[:size]:
-            tree.append(leaf)
+        tree = self._tree
+        if size < self.size:
+            tree = Tree()
+            for leaf in self._leaves[:size]:
+                tree.append(leaf)
         if tree.root() != root:
             raise LogProblem("log_forked", f"another history at size {size}")
         if size < self.size:
             raise LogProblem("log_behind", f"size {size}, verified up to {self.size}")
 
-    def _check_rules(self, leaves: list[bytes]) -> None:
-        entries = list(self._entries)
-        for seq, leaf in enumerate(leaves, len(entries)):
-            try:
-                entry = EntryRecord.parse(leaf).to_wire()
-                rules.check(entries, entry, entry["at"])
-            except (UnreadableRecord, rules.RuleBroken) as error:
-                raise LogProblem("entry_refused", f"entry {seq}: {error}") from error
-            entries.append(entry)
+
+def _restored(leaves: Sequence[bytes], judged: int) -> Standing:
+    """How a stored log stands. It was verified: what is wrong in it stops the fold, no more."""
+    history, stopped = contract.History(), None
+    for seq, leaf in enumerate(leaves[:judged]):
+        with suppress(UnreadableRecord):
+            history.append(_entry(leaf))
+        if history.problem is not None or history.size <= seq:
+            text = f"entry {seq}: a newer version has stored it"
+            stopped = LogProblem(contract.NOT_UNDERSTOOD, text, seq=seq)
+            break
+    standing = Standing.first(history, size=len(leaves[:judged]), problem=stopped)
+    try:
+        return _continued(standing, leaves[judged:])
+    except LogProblem as refused:
+        lawful = leaves[judged : refused.seq]
+        return _continued(standing, lawful).stopped(refused, size=len(leaves))
+
+
+def _continued(standing: Standing, leaves: Sequence[bytes]) -> Standing:
+    """The log with more entries, each judged with those before it.
+
+    Raises:
+        LogProblem: an entry breaks the rule; `seq` says which.
+    """
+    history, problem = standing.history.copy(), standing.problem
+    for seq, leaf in enumerate(leaves, standing.size):
+        if problem is not None:
+            break
+        problem = _judge(history, _parsed(leaf, seq), seq)
+    return standing.followed_by(history, size=standing.size + len(leaves), problem=problem)
+
+
+def _judge(history: contract.History, entry: dict[str, Any], seq: int) -> LogProblem | None:
+    """Append a lawful entry; the problem where the history cannot go on from this one."""
+    text = ""
+    try:
+        rules.check_next(history, entry, entry["at"])
+    except rules.NotUnderstood as error:
+        text = str(error)
+    except rules.RuleBroken as error:
+        raise LogProblem("entry_refused", f"entry {seq}: {error}", seq=seq) from error
+    # A new kind that says nothing of limits stops no fold: the history itself knows which do.
+    history.append(entry)
+    if history.problem is None:
+        return None
+    return LogProblem(contract.NOT_UNDERSTOOD, f"entry {seq}: {text}", seq=seq)
+
+
+def _parsed(leaf: bytes, seq: int) -> dict[str, Any]:
+    try:
+        return _entry(leaf)
+    except UnreadableRecord as error:
+        raise LogProblem("entry_refused", f"entry {seq}: {error}", seq=seq) from error
+
+
+def _entry(leaf: bytes) -> dict[str, Any]:
+    return EntryRecord.parse(leaf).to_wire()
 
 
 def _verified(text: str, origin: str, public_key: bytes) -> tuple[int, bytes]:

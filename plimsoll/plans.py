@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from plimsoll.contract.adjustments import Cap, Grant
+from plimsoll.contract.effect import Ahead
 from plimsoll.contract.fold import LimitInForce
 from plimsoll.contract.limits import (
     ALL_MODELS,
@@ -22,7 +23,7 @@ from plimsoll.contract.limits import (
 from plimsoll.contract.windows import Gauge, gauge_of
 from plimsoll.counters import Counter, LocalCounters
 from plimsoll.decision import Change, Code
-from plimsoll.headers import policy_field
+from plimsoll.headers import change_fields, policy_field
 from plimsoll.replica import Key, Org, Replica
 
 # A limit that changed within this time says which change it was.
@@ -49,12 +50,13 @@ class Plan(NamedTuple):
     """The limits for one organisation (or capped key) and model.
 
     It holds for `since` ≤ portal time < `until` while the log has `log_size` entries and the
-    organisation is this one. `policy` is its `RateLimit-Policy` field; the reserves are what a
-    request without `max_tokens` reserves.
+    organisation is this one. `policy` is its `RateLimit-Policy` field, `announced` what tells of
+    the nearest tightening ahead; the reserves are what a request without `max_tokens` reserves.
     """
 
     limits: tuple[PlannedLimit, ...]
     policy: str
+    announced: tuple[tuple[str, str], ...]
     reserve_output: int
     reserve_total: int | None
     since: float
@@ -98,11 +100,10 @@ class Planner:
         return plans or Code.NOT_READY
 
     def _make(self, key: Key, org: Org, model: str | None, *, now: float) -> Plan | Code:
-        logbook = self._replica.logbook
-        # Taken before the policy: a log that grows meanwhile makes the plan stale, not wrong.
-        size = logbook.size
-        policy = logbook.policy(now)
-        tier = _tier(org, logbook.known_tiers)
+        # Taken once: a log that grows meanwhile makes the plan stale, not wrong.
+        log = self._replica.logbook.standing
+        policy = log.policy(now)
+        tier = _tier(org, log.known_tiers)
         if not policy.has_offers(tier):
             return Code.NOT_READY
         if model is not None and (tier, model) not in policy.offers:
@@ -112,7 +113,7 @@ class Planner:
         limits = [self._planned(each, org.id, now) for each in raised]
         limits += self._capped(key, org, raised, model=model)
         edges = [
-            logbook.holds_until(now),
+            log.holds_until(now),
             *(grant.starts_at for grant in org.record.grants),
             *(grant.ends_at for grant in org.record.grants if grant.ends_at is not None),
             *(each.since + _RECENT_SECONDS for each in in_force),
@@ -124,19 +125,33 @@ class Planner:
             policy=policy_field(
                 (each.name, each.limit.quota, _window(each, now)) for each in limits
             ),
+            announced=self._announced(log.ahead(now, tier=tier, model=model)),
             reserve_output=policy.reserve(tier, "output_tokens"),
             reserve_total=policy.counting["reserve"].get(tier, {}).get("total_tokens"),
             since=now,
             until=min((edge for edge in edges if edge > now), default=float("inf")),
-            log_size=size,
+            log_size=log.size,
             org=org,
         )
 
     def _planned(self, each: LimitInForce, org_id: str, now: float) -> PlannedLimit:
         limit, since, number = each
         is_recent = number != _OPENING_CHANGE and now < since + _RECENT_SECONDS
-        change = Change(number, f"{self._portal_url}/changelog/{number}") if is_recent else None
+        change = Change(number, self._page_of(number)) if is_recent else None
         return self._limit(limit.cell.name, limit, org_id, change=change)
+
+    def _announced(self, ahead: Ahead | None) -> tuple[tuple[str, str], ...]:
+        if ahead is None:
+            return ()
+        return change_fields(
+            ahead.change,
+            url=self._page_of(ahead.change),
+            effective_at=ahead.effective_at,
+            direction=ahead.direction.value,
+        )
+
+    def _page_of(self, number: int) -> str:
+        return f"{self._portal_url}/changelog/{number}"
 
     def _capped(
         self, key: Key, org: Org, raised: Iterable[LimitInForce], *, model: str | None

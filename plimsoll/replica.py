@@ -24,15 +24,16 @@ from plimsoll.contract.records import (
     record_hash,
 )
 from plimsoll.errors import DigestMismatch, LogProblem
-from plimsoll.logbook import Logbook
+from plimsoll.logbook import Examined, Logbook
 from plimsoll.reading import Nack, is_revoked, row_of
 from plimsoll.snapshot import Snapshot
 from plimsoll.store import Store
-from plimsoll.tables import Head, LogStep, Row, secret_in
+from plimsoll.tables import Head, Row, secret_in
 from plimsoll.wire import Commit
 
 _CACHED_MAX = 100_000
 _NACKS_MAX = 100
+_TEXT_MAX = 200
 
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -71,7 +72,7 @@ class Replica:
         self.store = store
         self.clock = clock or SystemClock()
         self.time = PortalTime(self.clock)
-        self.log_problem: LogProblem | None = None
+        self._refused_step: LogProblem | None = None
         # Where what can be seen stands. The store is there a moment earlier: it commits first.
         self.head: Head | None = store.head
         # Mutable beside the frozen views: keys by secret, organisations by id.
@@ -84,10 +85,13 @@ class Replica:
         self._nacks: list[Nack] = []
         self.logbook = Logbook(
             store.log_leaves(),
+            judged=store.meta.get("log_judged", 0),
             origin=store.meta.get("log_origin"),
             public_key=store.meta.get("log_key"),
             fingerprint=fingerprint,
         )
+        if self.logbook.problem is not None:
+            self._nacks.append(_log_nack(self.logbook.problem))
 
     # ---- asking ----
 
@@ -95,6 +99,11 @@ class Replica:
     def is_ready(self) -> bool:
         """Whether there is a state to decide from."""
         return self.head is not None
+
+    @property
+    def log_problem(self) -> LogProblem | None:
+        """What stands in the way of the newest limits: of the last checkpoint, else of an entry."""
+        return self._refused_step or self.logbook.problem
 
     def policy(self) -> Policy:
         """The published limits in force now."""
@@ -169,14 +178,15 @@ class Replica:
             row_of(put, olds[identity], known_tiers=self.logbook.known_tiers, nacks=nacks)
             for identity, put in latest.items()
         ]
-        step = self._log_step(latest, nacks)
+        examined = self._examine(latest, nacks)
+        step = None if examined is None else examined.step
         revoked = [put.id for put in latest.values() if is_revoked(put)]
         try:
             self.store.apply(rows, head, log=step, revoked=revoked, at=int(self.time.now()))
         except sqlite3.Error:
             self.revoke(revoked)
             raise
-        self._accept(step)
+        self._accept(examined)
         self._forget([*rows, *(row for row in olds.values() if row is not None)])
         self.head = head
         self.nack(nacks)
@@ -205,9 +215,10 @@ class Replica:
             DigestMismatch: it does not add up; the present state stays.
         """
         head = snapshot.verify()
-        step = self._log_step(snapshot.log_records, snapshot.nacks)
+        examined = self._examine(snapshot.log_records, snapshot.nacks)
+        step = None if examined is None else examined.step
         snapshot.swap(head, log=step, at=int(self.time.now()))
-        self._accept(step)
+        self._accept(examined)
         self._forget_all()
         self.head = head
         self.nack(snapshot.nacks)
@@ -219,7 +230,7 @@ class Replica:
 
     # ---- inside ----
 
-    def _log_step(self, latest: "_Latest", nacks: list[Nack]) -> LogStep | None:
+    def _examine(self, latest: "_Latest", nacks: list[Nack]) -> Examined | None:
         received = latest.get(("checkpoint", "log"))
         if received is None:
             return None
@@ -228,21 +239,24 @@ class Replica:
             put = latest.get(("entry", str(seq))) or self.store.find("entry", str(seq))
             return None if put is None else put.data
 
+        self._refused_step = None
         try:
-            step = self.logbook.examine(leaf_at, CheckpointRecord.parse(received.data).text)
-        except (LogProblem, ValueError, TypeError) as error:
-            problem = (
-                error if isinstance(error, LogProblem) else LogProblem("unreadable", str(error))
-            )
-            self.log_problem = problem
-            nacks.append(Nack("checkpoint", "log", problem.code, problem.text))
-            return None
-        self.log_problem = None
-        return step
+            examined = self.logbook.examine(leaf_at, CheckpointRecord.parse(received.data).text)
+        except LogProblem as problem:
+            self._refused_step = problem
+        except (ValueError, TypeError) as error:
+            self._refused_step = LogProblem("unreadable", str(error))
+        else:
+            stopped = None if examined is None else examined.standing.problem
+            if stopped is not None and self.logbook.problem is None:
+                nacks.append(_log_nack(stopped))
+            return examined
+        nacks.append(_log_nack(self._refused_step))
+        return None
 
-    def _accept(self, step: LogStep | None) -> None:
-        if step is not None:
-            self.logbook.accept(step)
+    def _accept(self, examined: Examined | None) -> None:
+        if examined is not None:
+            self.logbook.accept(examined)
 
     def _remember(self, name: bytes | str, value: Key | Org, *, generation: int) -> None:
         with self._lock:
@@ -304,6 +318,11 @@ def _added_up(
     if (digest, records) != (commit.digest, commit.records):
         raise DigestMismatch(f"{len(latest)} records do not lead to revision {commit.rev}")
     return Head(epoch, commit.rev, records, digest)
+
+
+def _log_nack(problem: LogProblem) -> Nack:
+    kind, name = ("checkpoint", "log") if problem.seq is None else ("entry", str(problem.seq))
+    return Nack(kind, name, problem.code, problem.text[:_TEXT_MAX])
 
 
 def _key_of(row: Row, *, seen_revoked: bool) -> Key:

@@ -155,7 +155,6 @@ def health(gateway: Gateway) -> dict[str, Any]:
     head, offset = gateway.replica.head, replica.time.offset()
     age = replica.age_seconds()
     problem = replica.log_problem
-    policy_problem = replica.policy().problem
     return {
         "ready": replica.is_ready and not gateway.enforcer.is_stale(),
         "portal": standing.link.value,
@@ -165,7 +164,7 @@ def health(gateway: Gateway) -> dict[str, Any]:
         "cursor": None if head is None else head.cursor,
         "records": 0 if head is None else head.records,
         "log_size": replica.logbook.size,
-        "log_problem": policy_problem if problem is None else problem.code,
+        "log_problem": None if problem is None else problem.code,
         "clock_offset_seconds": round(offset, 1) if abs(offset) > _OFFSET_SHOWN_SECONDS else None,
         "counters": "local",
         "observing": gateway.enforcer.is_observing,

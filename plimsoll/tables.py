@@ -79,13 +79,18 @@ class Row(NamedTuple):
 
 
 class LogStep(NamedTuple):
-    """A verified extension of the log: new leaves and the checkpoint (text) they lead to."""
+    """A verified extension of the log: new leaves and the checkpoint (text) they lead to.
+
+    `judged` is the number of entries, from the first, that were found lawful: all, unless one
+    was not understood.
+    """
 
     start: int
     leaves: tuple[bytes, ...]
     origin: str
     public_key: bytes
     checkpoint: str
+    judged: int
 
 
 def secret_in(data: bytes) -> bytes | None:
@@ -172,7 +177,7 @@ def write_log(connection: sqlite3.Connection, step: LogStep | None) -> None:
     leaves = enumerate(step.leaves, step.start)
     connection.executemany("INSERT INTO log VALUES (?, ?)", leaves)
     pinned = {"log_origin": step.origin, "log_key": step.public_key, "log_text": step.checkpoint}
-    write_meta(connection, pinned)
+    write_meta(connection, {**pinned, "log_judged": step.judged})
 
 
 def write_revoked(connection: sqlite3.Connection, ids: Iterable[str], at: int) -> None:
