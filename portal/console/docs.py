@@ -10,7 +10,10 @@ bp = Blueprint("docs", __name__, url_prefix="/docs")
 @bp.get("")
 @public
 def api() -> Response:
-    return responses.page("docs/index.html", api_url=settings().api_url, brand=settings().brand)
+    here = settings()
+    return responses.page(
+        "docs/index.html", api_url=here.api_url, brand=here.brand, portal_url=here.url
+    )
 
 
 @bp.get("/gateway")
