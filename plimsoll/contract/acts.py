@@ -7,6 +7,7 @@ only what changes. Instants are Unix seconds.
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from dataclasses import fields as fields_of
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
@@ -156,7 +157,7 @@ def parse_act(kind: str, body: object) -> AnyAct:
         InvalidField: a field is unknown, missing or wrong, or not as `to_wire` writes it.
     """
     act = _ACTS[kind]
-    fields = require_fields(body, "", required=frozenset(act.__dataclass_fields__))
+    fields = require_fields(body, "", required=frozenset(field.name for field in fields_of(act)))
     parsed = act(**{name: _READERS[name](value, name) for name, value in fields.items()})
     for name, value in parsed.to_wire().items():
         if value != fields[name]:

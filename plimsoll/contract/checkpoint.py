@@ -70,6 +70,15 @@ def verify(text: str, origin: str, public_key: bytes) -> Checkpoint:
     return checkpoint
 
 
+def read(text: str) -> Checkpoint:
+    """The checkpoint in a note whose signature is yet to be verified.
+
+    Raises:
+        BadCheckpoint: malformed.
+    """
+    return _parse(_split(text)[0])
+
+
 def key_id(name: str, public_key: bytes) -> bytes:
     """First 4 bytes of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key) (c2sp.org/signed-note)."""
     return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public_key).digest()[:_KEY_ID_LENGTH]

@@ -84,6 +84,10 @@ class InvalidField(ValueError):
         self.text = text
 
 
+class UnknownField(InvalidField):
+    """A field that this version does not know: perhaps of a newer form."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """The identity of a limit: tier, model, metric, kind and period. Sorts by tier first."""
@@ -187,7 +191,7 @@ def require_fields(
     prefix = f"{path}." if path else ""
     unknown = sorted(str(name) for name in value if name not in required | optional)
     if unknown:
-        raise InvalidField(f"{prefix}{unknown[0]}", "is not a known field")
+        raise UnknownField(f"{prefix}{unknown[0]}", "is not a known field")
     missing = sorted(required - value.keys())
     if missing:
         raise InvalidField(f"{prefix}{missing[0]}", "is missing")

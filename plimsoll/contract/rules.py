@@ -2,92 +2,86 @@
 
 The publishing command calls it with the clock, the signer, gateways and `plimsoll verify` with
 the entry's own `at` (LIMITS.md section 2). An entry that breaks it is never signed, and an entry
-that is not signed is never enforced.
-
-This version knows how a log begins: `log.opened`, then change 1. It refuses every other entry, so
-that nothing can change limits before the notice on the timeline is checked.
+that is not signed is never enforced. `check_next` is the same on a log that is read already, so
+that each entry of a long log is judged once.
 """
 
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
-from types import MappingProxyType
+from dataclasses import replace
 from typing import Any
 
-from plimsoll.contract import canonical
-from plimsoll.contract.announcement import Announcement, ChangeClass
-from plimsoll.contract.limits import InvalidField, require_fields, require_whole
-from plimsoll.contract.terms import check_distinct, check_known
+from plimsoll.contract import acts, canonical
+from plimsoll.contract.acts import DEFAULT_NOTICE
+from plimsoll.contract.afterlife import check_act, check_policy
+from plimsoll.contract.announcement import Announcement
+from plimsoll.contract.announcing import TooLittleNotice, check_announced, first_lawful, rebased
+from plimsoll.contract.broken import NotUnderstood, RuleBroken, RuleCode
+from plimsoll.contract.history import ANNOUNCED, OPENED, History, read
+from plimsoll.contract.limits import InvalidField, UnknownField, require_fields, require_whole
 
-OPENED = "log.opened"
-ANNOUNCED = "change.announced"
+__all__ = [
+    "ANNOUNCED",
+    "DEFAULT_NOTICE",
+    "ENTRY_BYTES_MAX",
+    "OPENED",
+    "NotUnderstood",
+    "RuleBroken",
+    "RuleCode",
+    "check",
+    "check_next",
+    "earliest_lawful",
+]
 
 ENTRY_BYTES_MAX = 2**20
 
-_HOUR = 3600
-_DAY = 24 * _HOUR
-
-# The notice policy as it stands in `log.opened` (the table of LIMITS.md section 2, "Notice").
-DEFAULT_NOTICE: Mapping[str, int] = MappingProxyType(
-    {
-        # How long before its effective instant a tightening or mixed change is published,
-        "tightening_seconds": 30 * _DAY,
-        # and the retirement of a tier or an offer.
-        "retirement_seconds": 90 * _DAY,
-        # The least that a released tightening lies ahead, counted from the release.
-        "released_seconds": 7 * _DAY,
-        # A tightening is held if fewer owners than this were handed their mail by then.
-        "delivery_percent": 90,
-        "delivery_seconds": _DAY,
-        # How long an emergency cut lasts at most, how often it is extended,
-        "emergency_seconds": 72 * _HOUR,
-        "emergency_extensions": 1,
-        # and how long the same cells are left alone after an extended one.
-        "emergency_pause_seconds": 30 * _DAY,
-    }
-)
-
 _ENTRY_FIELDS = frozenset({"at", "body", "kind", "seq"})
 _OPENED_FIELDS = frozenset({"origin", "public_key", "notice"})
-_NOTICE_FIELDS = frozenset(DEFAULT_NOTICE)
 _ORIGIN = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}/log")
 _PUBLIC_KEY_LENGTH = 32
-
-
-class RuleCode(StrEnum):
-    """Which part of the rule an entry breaks."""
-
-    FORM = "form"
-    SEQ = "seq"
-    AT = "at"
-    KIND = "kind"
-    CHANGE_NUMBER = "change_number"
-    FROM = "from"
-    EFFECTIVE_AT = "effective_at"
-
-
-class RuleBroken(ValueError):
-    """An entry that may not stand in the log; `text` names the field or the lawful instant."""
-
-    def __init__(self, code: RuleCode, text: str) -> None:
-        super().__init__(f"{code}: {text}")
-        self.code = code
-        self.text = text
+# A log begins with these, in this order.
+_BEGINNING = (OPENED, ANNOUNCED)
 
 
 def check(entries: Sequence[Mapping[str, Any]], new: Mapping[str, Any], now: int) -> None:
     """Whether `new` may follow `entries`, which were checked before, at Unix second `now`.
 
     Raises:
-        RuleBroken: it may not.
+        RuleBroken: it may not. Where too little notice is all that is wrong, `earliest` says
+            when it could take effect.
+        NotUnderstood: it is of a newer kind or form, so this version cannot tell.
+    """
+    check_next(read(entries), new, now)
+
+
+def check_next(history: History, new: Mapping[str, Any], now: int) -> None:
+    """The same for a log that is read already; append `new` to `history` afterwards.
+
+    Raises:
+        RuleBroken: as `check`.
     """
     try:
         _check_entry(new)
-        _check_place(entries, new, now)
-        _check_kind(entries, new)
+        _check_place(history, new, now)
+        _check_kind(history, new)
+    except UnknownField as error:
+        raise NotUnderstood(RuleCode.FORM, str(error)) from error
     except InvalidField as error:
         raise RuleBroken(RuleCode.FORM, str(error)) from error
+
+
+def earliest_lawful(history: History, announced: Announcement, at: int) -> int | None:
+    """The first effective instant from Unix second `at` on at which a change would be lawful.
+
+    None where no instant makes it so. What it changes is computed anew at each instant.
+    """
+
+    def check_at(effective_at: int) -> None:
+        moved = rebased(history, announced, effective_at=effective_at)
+        check_announced(history, moved, seq=history.size, at=at)
+
+    return first_lawful(history, at, check_at)
 
 
 def _check_entry(new: Mapping[str, Any]) -> None:
@@ -102,34 +96,67 @@ def _check_entry(new: Mapping[str, Any]) -> None:
         raise RuleBroken(RuleCode.FORM, f"an entry has at most {ENTRY_BYTES_MAX} bytes")
 
 
-def _check_place(entries: Sequence[Mapping[str, Any]], new: Mapping[str, Any], now: int) -> None:
-    if new["seq"] != len(entries):
-        raise RuleBroken(RuleCode.SEQ, f"the next entry is number {len(entries)}")
-    if entries and new["at"] < entries[-1]["at"]:
+def _check_place(history: History, new: Mapping[str, Any], now: int) -> None:
+    if new["seq"] != history.size:
+        raise RuleBroken(RuleCode.SEQ, f"the next entry is number {history.size}")
+    if new["at"] < history.last_at:
         raise RuleBroken(RuleCode.AT, "an entry is not older than the one before it")
     if new["at"] > now:
         raise RuleBroken(RuleCode.AT, "an entry is not logged ahead of its time")
 
 
-def _check_kind(entries: Sequence[Mapping[str, Any]], new: Mapping[str, Any]) -> None:
-    judge = _BEGINNING[len(entries)] if len(entries) < len(_BEGINNING) else None
-    if judge is None or new["kind"] != judge[0]:
-        raise RuleBroken(RuleCode.KIND, "this version knows only log.opened and then change 1")
-    judge[1](new)
+def _check_kind(history: History, new: Mapping[str, Any]) -> None:
+    kind, size = new["kind"], history.size
+    if size < len(_BEGINNING):
+        if kind != _BEGINNING[size]:
+            raise RuleBroken(RuleCode.KIND, "a log begins with log.opened and then change 1")
+    elif kind == OPENED:
+        raise RuleBroken(RuleCode.KIND, "a log is opened once")
+    if history.problem is not None:
+        raise NotUnderstood(RuleCode.KIND, "an entry before this one is not understood")
+    if kind in acts.KINDS:
+        _check_later(history, new)
+    elif kind in _CHECKS:
+        _CHECKS[kind](history, new)
+    else:
+        raise NotUnderstood(RuleCode.KIND, f"{kind} is not known here")
 
 
-def _check_opened(new: Mapping[str, Any]) -> None:
+def _check_announced(history: History, new: Mapping[str, Any]) -> None:
+    announced = Announcement.parse(new["body"])
+    try:
+        check_announced(history, announced, seq=new["seq"], at=new["at"])
+    except TooLittleNotice as short:
+        earliest = earliest_lawful(history, announced, new["at"])
+        raise TooLittleNotice(short.shortage, earliest) from None
+
+
+def _check_later(history: History, new: Mapping[str, Any]) -> None:
+    act, place = acts.parse_act(new["kind"], new["body"]), (new["seq"], new["at"])
+    try:
+        check_act(history, act, place)
+    except TooLittleNotice as short:
+        if not isinstance(act, acts.Released | acts.Rescheduled):
+            raise
+        earliest = first_lawful(
+            history,
+            new["at"],
+            lambda at: check_act(history, replace(act, effective_at=at), place),
+        )
+        raise TooLittleNotice(short.shortage, earliest) from None
+
+
+def _check_policy(history: History, new: Mapping[str, Any]) -> None:
+    check_policy(history, acts.PolicyChanged.parse(new["body"]), new["at"])
+
+
+def _check_opened(history: History, new: Mapping[str, Any]) -> None:  # noqa: ARG001 -- as its peers
     fields = require_fields(new["body"], "body", required=_OPENED_FIELDS)
     origin = fields["origin"]
     if not isinstance(origin, str) or _ORIGIN.fullmatch(origin) is None:
         raise InvalidField("body.origin", "must be host and port, then /log")
     _check_public_key(fields["public_key"], "body.public_key")
-    _check_notice(fields["notice"], "body.notice")
-
-
-def _check_notice(value: object, path: str) -> None:
-    for name, amount in require_fields(value, path, required=_NOTICE_FIELDS).items():
-        require_whole(amount, f"{path}.{name}")
+    acts.parse_notice(fields["notice"], "body.notice")
 
 
 def _check_public_key(value: object, path: str) -> None:
@@ -141,29 +168,8 @@ def _check_public_key(value: object, path: str) -> None:
         raise InvalidField(path, f"must be the base64 of {_PUBLIC_KEY_LENGTH} bytes")
 
 
-def _check_first_change(new: Mapping[str, Any]) -> None:
-    """Change 1 neither tightens nor loosens, so it needs no notice: only a sound beginning."""
-    change = Announcement.parse(new["body"])
-    if change.change != 1:
-        raise RuleBroken(RuleCode.CHANGE_NUMBER, "the first change is number 1")
-    if change.change_class is not ChangeClass.LASTING:
-        raise InvalidField("class", "the first change is lasting")
-    if change.effective_at < new["at"]:
-        raise RuleBroken(RuleCode.EFFECTIVE_AT, "a change is not effective before it is announced")
-    if any(row.before is not None for row in change.rows):
-        raise RuleBroken(RuleCode.FROM, "before change 1 there is no limit")
-    if not all(offer.offered for offer in change.offers):
-        raise InvalidField("offers", "nothing is offered yet to withdraw")
-    check_distinct([tier.rank for tier in change.tiers], "tiers", ".rank")
-    check_known(
-        {tier.slug for tier in change.tiers},
-        {model.slug for model in change.models},
-        offers=change.offers,
-        cells=[row.cell for row in change.rows],
-        counting=change.counting,
-    )
-
-
-_Judge = tuple[str, Callable[[Mapping[str, Any]], None]]
-
-_BEGINNING: tuple[_Judge, ...] = ((OPENED, _check_opened), (ANNOUNCED, _check_first_change))
+_CHECKS: Mapping[str, Callable[[History, Mapping[str, Any]], None]] = {
+    OPENED: _check_opened,
+    ANNOUNCED: _check_announced,
+    acts.POLICY_CHANGED: _check_policy,
+}

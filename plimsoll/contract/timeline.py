@@ -1,0 +1,144 @@
+"""The notice rule: no act may make a later step tighter without its notice.
+
+LIMITS.md section 2, "Notice": the rule is checked on the timeline of the lasting layer, not on one
+diff. Two raises can make a cut: 6,000 from day 25, and then 9,000 from day 20.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from plimsoll.contract import parts
+from plimsoll.contract.announcement import Announcement
+from plimsoll.contract.effect import OPENING_CHANGE
+from plimsoll.contract.history import ChangeInLog, History
+from plimsoll.contract.lasting import Lasting
+from plimsoll.contract.limits import Limit
+from plimsoll.contract.parts import Part, PartKind, Usable, parts_of
+
+
+@dataclass(frozen=True)
+class Step:
+    """All that happens to the lasting layer at Unix second `at`."""
+
+    at: int
+    before: Lasting
+    after: Lasting
+    changes: tuple[ChangeInLog, ...]
+
+    def parts(self) -> Iterator[Part]:
+        """What is given a value, each part once."""
+        found = (part for change in self.changes for part in parts_of(change.announcement))
+        yield from dict.fromkeys(found)
+
+    def values(self, part: Part) -> tuple[Any, Any]:
+        """A part before and after."""
+        return parts.value_of(self.before, part), parts.value_of(self.after, part)
+
+
+class Shortage(NamedTuple):
+    """A step that comes sooner than its notice allows; the first that was found.
+
+    `own` tells that it is the step of the change that the act is about.
+    """
+
+    step: Step
+    part: Part
+    notice: int
+    own: bool
+
+
+class Act(NamedTuple):
+    """What is judged, at Unix second `at`: the change (by number) that the act is about, if any.
+
+    `was_at` are the instants that its tightening was announced for before: a step that is only
+    put off, or made milder by a replacement, is not new. `released` is the change while held.
+    """
+
+    at: int
+    number: int | None = None
+    was_at: tuple[int, ...] = ()
+    released: ChangeInLog | None = None
+
+
+def steps(history: History, at: int) -> Iterator[Step]:
+    """The steps of the lasting layer from Unix second `at` on, soonest first."""
+    layer = history.lasting_before(at)
+    for instant, group in groupby(history.ahead(at), lambda change: change.effective_at):
+        changes, before = tuple(group), layer.copy()
+        for change in changes:
+            layer.apply(change.announcement, instant)
+        yield Step(instant, before, layer.copy(), changes)
+
+
+def find_shortage(old: History, new: History, act: Act) -> Shortage | None:
+    """The first step that is new or larger in `new` and does not lie its full notice ahead."""
+    notice = new.notice_at(act.at)
+    known = {step.at: step for step in steps(old, act.at)}
+    for step in steps(new, act.at):
+        own = any(change.number == act.number for change in step.changes)
+        before = [known[at] for at in {step.at, *(act.was_at if own else ())} if at in known]
+        for part in step.parts():
+            if not _tightens(step, part) or _was_announced(step, part, before):
+                continue
+            needed = _notice_for(step, part, act, notice=notice)
+            if step.at < act.at + needed:
+                return Shortage(step, part, needed, own)
+    return None
+
+
+def _tightens(step: Step, part: Part) -> bool:
+    if any(change.number == OPENING_CHANGE for change in step.changes):
+        return False
+    return parts.takes_away(part, *step.values(part))
+
+
+def _was_announced(step: Step, part: Part, known: list[Step]) -> bool:
+    """Whether a step as large stood on the timeline before, no later than now."""
+    return any(
+        each.at <= step.at
+        and _tightens(each, part)
+        and not _is_larger(part, each.values(part), step.values(part))
+        for each in known
+    )
+
+
+def _is_larger(part: Part, announced: tuple[Any, Any], now: tuple[Any, Any]) -> bool:
+    """Whether a step takes away more than the announced one: it starts higher or ends lower."""
+    (was_before, was_after), (before, after) = announced, now
+    return parts.takes_away(part, before, was_before) or parts.takes_away(part, was_after, after)
+
+
+def _notice_for(step: Step, part: Part, act: Act, *, notice: Mapping[str, int]) -> int:
+    retires = part.kind is PartKind.OFFER
+    full = notice["retirement_seconds" if retires else "tightening_seconds"]
+    held = act.released
+    if held is None or not _is_own(step, part, held) or _outgrew(step, part, held.announcement):
+        return full
+    return max(notice["released_seconds"], held.notice_left or 0)
+
+
+def _is_own(step: Step, part: Part, change: ChangeInLog) -> bool:
+    is_there = any(each.number == change.number for each in step.changes)
+    return is_there and part in parts_of(change.announcement)
+
+
+def _outgrew(step: Step, part: Part, announced: Announcement) -> bool:
+    """Whether a released step takes away more than its change announced.
+
+    Only limits tell what they were announced from; the other parts count as they are.
+    """
+    if part.kind is not PartKind.LIMIT:
+        return False
+    now = step.values(part)
+    rows = [row for row in announced.rows if Part.of_cell(row.cell) == part]
+    cells = {row.cell for row in rows}
+    others = frozenset(limit for limit in now[0].value if limit.cell not in cells)
+    was = others | _there(row.before for row in rows), others | _there(row.after for row in rows)
+    was_before, was_after = (Usable(is_offered=True, value=limits) for limits in was)
+    return _is_larger(part, (was_before, was_after), now)
+
+
+def _there(limits: Iterator[Limit | None]) -> frozenset[Limit]:
+    return frozenset(limit for limit in limits if limit is not None)
