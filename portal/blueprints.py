@@ -5,8 +5,10 @@ from flask import Flask
 from portal.accounts import cli as accounts_cli
 from portal.accounts import views as accounts
 from portal.admin import gateways as admin_gateways
+from portal.admin import log as admin_log
 from portal.admin import views as admin
 from portal.changelog import cli as changelog_cli
+from portal.changelog import subscription_views as subscriptions
 from portal.changelog import views as changelog
 from portal.config import Settings
 from portal.console import dev, docs, health, key_page, limits
@@ -38,6 +40,7 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
     # Everyone.
     app.register_blueprint(transparency.bp)
     app.register_blueprint(changelog.bp)
+    app.register_blueprint(subscriptions.bp)
     app.register_blueprint(limits.bp)
     app.register_blueprint(docs.bp)
     app.register_blueprint(health.bp)
@@ -49,6 +52,7 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
     # From here the provider's staff.
     app.register_blueprint(admin.bp)
     app.register_blueprint(admin_gateways.bp)
+    app.register_blueprint(admin_log.bp)
     # Machines with a token of their own.
     sync.install(app, settings=settings, sessions=sessions)
     if settings.is_development:
@@ -56,6 +60,8 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
     for group in (
         accounts_cli.admin,
         changelog_cli.catalog,
+        changelog_cli.changes,
+        changelog_cli.notice_policy,
         sync_cli.gateways,
         sync_cli.sync,
         transparency_cli.log,

@@ -14,3 +14,15 @@ def list_org_events(session: Session, *, org_id: str, limit: int = 50) -> list[E
             .limit(limit)
         )
     )
+
+
+def list_events(session: Session, *, prefix: str, limit: int = 50) -> list[Event]:
+    """The newest events whose tag begins with `prefix`."""
+    return list(
+        session.scalars(
+            select(Event)
+            .where(Event.tag.startswith(prefix, autoescape=True))
+            .order_by(Event.at.desc(), Event.id.desc())
+            .limit(limit)
+        )
+    )

@@ -6,12 +6,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from plimsoll.contract import canonical, rules
+from plimsoll.contract.history import History
+from plimsoll.contract.records import EntryRecord, UnreadableRecord
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.journal.commands import record
 from portal.transparency.errors import LogTroubled, UnlawfulEntry
 from portal.transparency.models import LogEntry, LogHead
-from portal.transparency.queries import list_leaves
+from portal.transparency.queries import list_leaves, signed_log
 
 
 def open_log(session: Session, *, actor: Actor, origin: str, public_key: bytes) -> None:
@@ -46,17 +48,29 @@ def append_entry(
     """
     if (trouble := lock_log(session).trouble) is not None:
         raise LogTroubled(detail=trouble)
-    entries = [canonical.decode(leaf) for leaf in list_leaves(session)]
+    history = full_history(session)
     now = clock.timestamp() if at is None else at
-    new = {"at": now, "body": body(now), "kind": kind, "seq": len(entries)}
+    new = {"at": now, "body": body(now), "kind": kind, "seq": history.size}
     try:
-        rules.check(entries, new, now)
+        rules.check_next(history, new, now)
     except rules.RuleBroken as error:
-        raise UnlawfulEntry(error.text, detail=str(error)) from error
+        raise UnlawfulEntry(error.text, detail=str(error), earliest=error.earliest) from error
     entry = LogEntry(seq=new["seq"], at=now, kind=kind, text=canonical.encode(new).decode())
     session.add(entry)
     session.flush()  # the next entry of the same act counts from this one
     return entry
+
+
+def full_history(session: Session) -> History:
+    """The log with what is not signed yet: mostly read already, so that an act stays cheap."""
+    signed = signed_log(session)
+    history = signed.history.copy()
+    try:
+        for leaf in list_leaves(session, start=signed.size):
+            history.append(EntryRecord.parse(leaf.encode()).to_wire())
+    except UnreadableRecord as error:
+        raise LogTroubled(detail=f"entry {history.size} is no entry: {error}") from error
+    return history
 
 
 def lock_log(session: Session) -> LogHead:

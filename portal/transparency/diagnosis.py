@@ -8,18 +8,18 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from plimsoll.contract import checkpoint, merkle, rules
+from plimsoll.contract.history import History
 from plimsoll.contract.records import EntryRecord, UnreadableRecord
 from portal.core import clock
 from portal.transparency import keyfile, statefile
 from portal.transparency.keyfile import BadKeyFile
 from portal.transparency.models import LogHead, Trouble
-from portal.transparency.queries import list_leaves
+from portal.transparency.queries import list_leaves, signed_log
 from portal.transparency.statefile import BadStateFile
 
 CLOCK_SECONDS_MAX = 3600
@@ -65,7 +65,8 @@ def diagnose(session: Session, data: Path) -> Plan:
         seed, origin = read_seed(leaves, data), parse_leaf(leaves, 0).body["origin"]
         _must_be_the_copy(leaves, copy)
         must_fit_checkpoint(leaves, text, size=size, seed=seed)
-        lawful, refused = find_lawful(leaves, size, now=clock.timestamp())
+        history = signed_log(session).history.copy()
+        lawful, refused = find_lawful(history, leaves, now=clock.timestamp())
     except Troubled as trouble:
         return Plan(leaves, size, trouble)
     return Plan(leaves, lawful, refused, origin=origin, seed=seed)
@@ -147,23 +148,22 @@ def _read_checkpoint(
 
 
 def find_lawful(
-    leaves: Sequence[bytes], size: int, *, now: int | None
+    history: History, leaves: Sequence[bytes], *, now: int | None
 ) -> tuple[int, Troubled | None]:
-    """How many entries may be signed, and why not the next one; the first `size` are signed already.
+    """How many entries may be signed, and why not the next one; those in `history` are signed already.
 
     `now` None asks of no entry that it is of this hour.
     """
-    entries: list[dict[str, Any]] = [parse_leaf(leaves, seq).to_wire() for seq in range(size)]
-    for seq in range(size, len(leaves)):
+    for seq in range(history.size, len(leaves)):
         try:
             entry = parse_leaf(leaves, seq)
-            rules.check(entries, entry.to_wire(), entry.at)
+            rules.check_next(history, entry.to_wire(), entry.at)
             _must_be_of_this_hour(entry.at, now)
         except Troubled as error:
             return seq, Troubled(Trouble.REFUSED, f"Entry {seq} is not signed: {error}")
         except rules.RuleBroken as error:
             return seq, Troubled(Trouble.REFUSED, f"Entry {seq} is not signed: {error.text}.")
-        entries.append(entry.to_wire())
+        history.append(entry.to_wire())
     return len(leaves), None
 
 

@@ -5,7 +5,12 @@ class UnlawfulEntry(Invalid):
     """`public` is the rule's own text, `earliest` the first lawful instant where there is one."""
 
     code = "unlawful_entry"
-    earliest: int | None = None
+
+    def __init__(
+        self, public: str, *, detail: str | None = None, earliest: int | None = None
+    ) -> None:
+        super().__init__(public, detail=detail)
+        self.earliest = earliest
 
 
 class LogTroubled(Unavailable):

@@ -32,7 +32,7 @@ from portal.transparency.diagnosis import (
 )
 from portal.transparency.errors import NothingToDiscard, NothingToRecover, NotMended
 from portal.transparency.models import LogEntry, LogHead, Trouble
-from portal.transparency.queries import list_leaves
+from portal.transparency.queries import list_leaves, signed_log
 from portal.transparency.signer import extend_file, store
 
 Renew = Callable[[Session], object]
@@ -109,7 +109,7 @@ def _plan_recovery(session: Session, data: Path) -> tuple[Plan, int]:
             raise NotMended(f"Entry {kept} in the database is not the one that was signed.")
         seed = read_seed(copy, data)
         must_fit_checkpoint(leaves, text, size=size, seed=seed)
-        _, refused = find_lawful(copy, size, now=None)
+        _, refused = find_lawful(signed_log(session).history.copy(), copy, now=None)
     except Troubled as trouble:
         raise NotMended(str(trouble)) from trouble
     if refused is not None:
