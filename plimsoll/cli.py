@@ -1,8 +1,9 @@
-"""The `plimsoll` command: `plimsoll gateway` runs the check service."""
+"""The `plimsoll` command: `gateway` runs the check service, `verify` checks a portal's log."""
 
 import argparse
 import ipaddress
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from plimsoll.errors import PlimsollError
 from plimsoll.gateway import Gateway
 
+EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 
@@ -20,10 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # One line per request to the portal would drown what matters.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     try:
-        return _gateway(options)
+        status: int = options.run(options)
     except (PlimsollError, OSError, ValueError) as error:
         print(f"plimsoll: {error}", file=sys.stderr)
         return EXIT_USAGE
+    return status
 
 
 def read_token(path: str | Path) -> str:
@@ -68,10 +71,38 @@ def _gateway(options: argparse.Namespace) -> int:
     return 0
 
 
+def _verify(options: argparse.Namespace) -> int:
+    from plimsoll.verify import VerificationFailed, verify
+    from plimsoll.verify_state import default_folder
+
+    keep_in = default_folder(os.environ)
+    try:
+        for step, text in verify(options.url, keep_in=keep_in, fingerprint=options.fingerprint):
+            print(f"{step:<12} ok      {text}")
+    except VerificationFailed as failed:
+        print(f"{failed.step:<12} failed  {failed.text}")
+        print(f"NOT VERIFIED: {options.url} failed at the step {failed.step}")
+        return EXIT_FAILED
+    print(f"VERIFIED: the limits at {options.url} are those of its signed log")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="plimsoll", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    gateway = commands.add_parser("gateway", help="run the check service")
+    _add_gateway(commands.add_parser("gateway", help="run the check service"))
+    _add_verify(commands.add_parser("verify", help="check a portal's log and published limits"))
+    return parser
+
+
+def _add_verify(verify: argparse.ArgumentParser) -> None:
+    verify.set_defaults(run=_verify)
+    verify.add_argument("url", metavar="URL", help="address of the portal")
+    verify.add_argument("--fingerprint", metavar="SHA256", help="pin the log's key")
+
+
+def _add_gateway(gateway: argparse.ArgumentParser) -> None:
+    gateway.set_defaults(run=_gateway)
     add = gateway.add_argument
     add("--portal", required=True, metavar="URL", help="address of the portal")
     add("--token-file", required=True, metavar="FILE", help="file with this gateway's token")
@@ -89,7 +120,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CIDR,…",
         help="believe X-Client-IP from these peers",
     )
-    return parser
 
 
 def _seconds(text: str) -> float:

@@ -1,0 +1,512 @@
+"""`plimsoll verify` against the real portal, and against portals that do not tell the truth."""
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import httpx2
+import pytest
+
+from plimsoll.cli import main
+from plimsoll.contract import canonical, checkpoint, merkle
+from plimsoll.testing import ManualClock
+from plimsoll.verify import VerificationFailed, verify
+from plimsoll.verify_fetch import Reader
+from plimsoll.verify_state import Keeper, default_folder
+from portal.transparency import keyfile
+from tests.support.worlds import SAMPLE
+
+SEED, OTHER_SEED = b"\x01" * 32, b"\x02" * 32
+ORIGIN = "portal.example/log"
+URL = "https://portal.example"
+AT = 1_793_620_800
+
+
+# ---- against the real portal ----
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """The command with a home of its own: exit status and lines."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
+
+    def call(*arguments: str) -> tuple[int, list[str]]:
+        status = main(["verify", *arguments])
+        return status, capsys.readouterr().out.splitlines()
+
+    return call
+
+
+def test_a_stranger_verifies_the_portal_step_by_step(served, catalog, run):
+    status, lines = run(served)
+
+    assert status == 0
+    steps = [line.split()[:2] for line in lines[:-1]]
+    names = "connection checkpoint signature tree consistency rules fold limits"
+    assert steps == [[name, "ok"] for name in names.split()]
+    assert lines[-1] == f"VERIFIED: the limits at {served} are those of its signed log"
+
+
+def test_the_second_time_the_log_extends_what_was_kept(served, catalog, run):
+    _, first = run(served)
+
+    status, second = run(served)
+
+    assert status == 0
+    assert "the first time" in first[2]
+    assert "nothing was kept yet" in first[4]
+    assert "the first time" not in second[2]
+    assert "extends the 2 entries of last time" in second[4]
+
+
+def test_the_right_fingerprint_is_accepted_and_another_one_is_not(served, catalog, run, settings):
+    pin = checkpoint.fingerprint(checkpoint.public_key_of(keyfile.load(settings.data)))
+
+    assert run(served, "--fingerprint", pin)[0] == 0
+    status, lines = run(served, "--fingerprint", "0" * 64)
+
+    assert (status, lines[-1]) == (1, f"NOT VERIFIED: {served} failed at the step signature")
+
+
+def test_a_portal_that_is_not_there_fails_at_the_connection(run):
+    status, lines = run("http://127.0.0.1:9")
+
+    assert (status, lines[0].split()[:2]) == (1, ["connection", "failed"])
+
+
+def test_a_portal_before_its_first_signature_fails_at_the_connection(served, run):
+    status, lines = run(served)
+
+    assert status == 1
+    assert "/log/checkpoint answers 404" in lines[0]
+
+
+def test_an_address_of_another_kind_is_a_mistake_in_usage(run):
+    assert run("portal.example")[0] == 2
+
+
+# ---- against one that lies ----
+
+
+@dataclass
+class Liar:
+    """A portal whose every answer a test may change; it starts out telling the truth."""
+
+    leaves: list[bytes] = field(default_factory=list)
+    seed: bytes = SEED
+    note: str | None = None
+    document: Callable[[dict], object] = lambda said: said
+    answers: dict[str, httpx2.Response] = field(default_factory=dict)
+    page: int = 1000
+    asked: list[str] = field(default_factory=list)
+
+    def sign(self) -> str:
+        if self.note is not None:
+            return self.note
+        root = merkle.root(self.leaves)
+        return checkpoint.sign(
+            origin=ORIGIN, size=len(self.leaves), root=root, private_key=self.seed
+        )
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        path = request.url.path
+        self.asked.append(str(request.url.raw_path, "ascii"))
+        if path in self.answers:
+            return self.answers[path]
+        if path == "/log/checkpoint":
+            return httpx2.Response(200, text=self.sign())
+        if path == "/limits.json":
+            return httpx2.Response(200, json=self.document(truth(self.leaves)))
+        asked = parse_qs(request.url.query.decode())
+        start, stop = int(asked["from"][0]), int(asked["to"][0])
+        end = min(stop, start + self.page, len(self.leaves))
+        lines = b"".join(leaf + b"\n" for leaf in self.leaves[start:end])
+        more = end < min(stop, len(self.leaves))
+        link = {"Link": f'</log/entries?from={end}&to={stop}>; rel="next"'} if more else {}
+        return httpx2.Response(200, content=lines, headers=link)
+
+
+def entry(seq: int, kind: str, body: dict, *, at: int = AT) -> bytes:
+    return canonical.encode({"at": at, "body": body, "kind": kind, "seq": seq})
+
+
+def opened(seed: bytes = SEED) -> bytes:
+    from plimsoll.contract.rules import DEFAULT_NOTICE
+
+    public_key = base64.b64encode(checkpoint.public_key_of(seed)).decode()
+    body = {"origin": ORIGIN, "public_key": public_key, "notice": dict(DEFAULT_NOTICE)}
+    return entry(0, "log.opened", body)
+
+
+def first_change() -> bytes:
+    from plimsoll.contract.catalog import parse_catalog
+
+    body = parse_catalog(json.loads(SAMPLE.read_bytes())).announcement_body(
+        "chg_01m842nj45fz2skn5ha1ft3cjk", AT, "0" * 64
+    )
+    return entry(1, "change.announced", body)
+
+
+def second_change(*, quota: int = 10**7, effective_at: int = AT + 10) -> bytes:
+    """One limit of the sample raised, or, with a small quota, cut."""
+    body = canonical.decode(first_change())["body"]
+    row = next(row for row in body["rows"] if row["kind"] == "bucket")
+    raised = {"quota": quota, "burst": quota}
+    more = {"change": 2, "id": "chg_01m842nj45fz2skn5ha1ft3cjm", "title": "Another"}
+    changed = {"rows": [row | {"from": row["to"], "to": raised}], "effective_at": effective_at}
+    return entry(2, "change.announced", body | EMPTY | more | changed, at=AT + 10)
+
+
+def truth(leaves: list[bytes]) -> dict:
+    """The document as the portal would make it, of the sample and its second change."""
+    from plimsoll.contract.limits import METRICS, parse_cell
+
+    said = {}
+    read = [canonical.read(leaf) for leaf in leaves]
+    bodies = [each["body"] for each in read if each["kind"] == "change.announced"]
+    for body in bodies:
+        for row in body["rows"]:
+            cell = parse_cell({name: row[name] for name in CELL}, "row")
+            said[cell.name] = {
+                "name": cell.name,
+                **cell.to_wire(),
+                "unit": METRICS[cell.metric].unit,
+                **row["to"],
+                "change": body["change"],
+                "valid_from": f"{datetime.fromtimestamp(body['effective_at'], UTC):%FT%TZ}",
+                "valid_to": None,
+            }
+    first = bodies[0] if bodies else EMPTY
+    offers = [{"tier": each["tier"], "model": each["model"]} for each in first["offers"]]
+    return {
+        "format": 1,
+        "models": first["models"],
+        "tiers": first["tiers"],
+        "offers": offers,
+        "counting": first["counting"],
+        "limits": list(said.values()),
+    }
+
+
+EMPTY = {"models": [], "tiers": [], "offers": [], "counting": {"reserve": {}, "texts": {}}}
+CELL = ("tier", "model", "metric", "kind", "period")
+
+
+@pytest.fixture
+def liar() -> Liar:
+    return Liar([opened(), first_change()])
+
+
+@dataclass
+class Stranger:
+    """Somebody who verifies from time to time and keeps what was seen."""
+
+    keep_in: Path
+    clock: ManualClock = field(default_factory=lambda: ManualClock(AT + 60))
+
+    def look(self, portal: Liar, **how) -> list[str]:
+        """The steps that succeeded."""
+        transport = httpx2.MockTransport(portal)
+        reader = Reader(URL, clock=self.clock, transport=transport)
+        return [step for step, _ in verify(URL, keep_in=self.keep_in, reader=reader, **how)]
+
+    def refuses(self, portal: Liar, step: str, text: str | None = None, **how) -> None:
+        """Verification fails at `step` with `text`, and what was kept stays as it was."""
+        kept = self.kept()
+        with pytest.raises(VerificationFailed, match=text and re.escape(text)) as failed:
+            self.look(portal, **how)
+        assert failed.value.step == step
+        assert self.kept() == kept
+
+    def kept(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.keep_in.glob("**/*")}
+
+
+@pytest.fixture
+def stranger(tmp_path) -> Stranger:
+    return Stranger(tmp_path / "kept")
+
+
+def test_the_truth_is_verified(stranger, liar):
+    assert len(stranger.look(liar)) == 8
+    liar.leaves.append(second_change())
+    assert len(stranger.look(liar)) == 8
+
+
+def test_pages_are_followed_and_only_as_far_as_the_checkpoint_covers(stranger, liar):
+    liar.leaves.append(second_change())
+    liar.page = 1
+
+    stranger.look(liar)
+
+    entries = [path for path in liar.asked if path.startswith("/log/entries")]
+    assert entries == [f"/log/entries?from={seq}&to=3" for seq in range(3)]
+
+
+@pytest.mark.parametrize("seq", [0, 1])
+def test_a_flipped_bit_in_an_entry_is_found(stranger, liar, seq):
+    liar.note = liar.sign()
+    leaf = bytearray(liar.leaves[seq])
+    leaf[leaf.index(b'"at":') + 6] ^= 1
+    liar.leaves[seq] = bytes(leaf)
+
+    stranger.refuses(liar, "tree", "do not lead to the checkpoint's root")
+
+
+def test_a_flipped_bit_in_the_signature_is_found(stranger, liar):
+    note = liar.sign()
+    liar.note = note[:-10] + ("A" if note[-10] != "A" else "B") + note[-9:]
+
+    stranger.refuses(liar, "signature")
+
+
+def test_a_dropped_line_is_found(stranger, liar):
+    liar.note = liar.sign()
+    del liar.leaves[1]
+
+    stranger.refuses(liar, "checkpoint", "covers 2 entries, but 1 came")
+
+
+@pytest.mark.parametrize(
+    "note", ["", "mine", f"{ORIGIN}\n2\n\n— x y\n", f"{ORIGIN}\n-1\nAA==\n\n— x y\n"]
+)
+def test_what_is_no_note_is_no_checkpoint(stranger, liar, note):
+    liar.note = note
+
+    stranger.refuses(liar, "checkpoint")
+
+
+def test_a_size_beyond_all_reason_is_not_fetched(stranger, liar):
+    liar.note = liar.sign().replace("\n2\n", "\n999999999999\n")
+
+    stranger.refuses(liar, "checkpoint", "999999999999")
+
+
+def test_a_forked_history_is_found(stranger, liar):
+    """Both histories are signed by the right key and lawful: only who kept the old one can tell."""
+    liar.leaves.append(second_change())
+    stranger.look(liar)
+
+    liar.leaves[2] = second_change(quota=2 * 10**7)
+
+    stranger.refuses(liar, "consistency", "a forked history")
+
+
+def test_a_log_that_became_shorter_is_found(stranger, liar):
+    liar.leaves.append(second_change())
+    stranger.look(liar)
+
+    liar.leaves.pop()
+
+    stranger.refuses(liar, "consistency", "3 entries were signed last time, now only 2")
+
+
+def test_a_log_that_another_key_signs_is_found(stranger, liar):
+    liar.seed = OTHER_SEED
+
+    stranger.refuses(liar, "signature", "no signature by the log's key")
+
+
+def test_a_whole_log_under_another_key_is_another_log(stranger, liar):
+    """Without anything kept it is trusted at the first time; with a pin, or the second time, not."""
+    other = Liar([opened(OTHER_SEED), first_change()], seed=OTHER_SEED)
+    pin = checkpoint.fingerprint(checkpoint.public_key_of(SEED))
+    stranger.refuses(other, "signature", "not with the pinned one", fingerprint=pin)
+
+    stranger.look(liar)
+
+    stranger.refuses(other, "signature", "this is another log than last time")
+
+
+def test_an_unlawful_entry_is_found_though_the_right_key_signed_it(stranger, liar):
+    """A cut that takes effect at once, without the thirty days promised."""
+    liar.leaves.append(second_change(quota=1))
+
+    stranger.refuses(liar, "rules", "entry 2: ")
+
+
+def test_an_entry_that_is_not_canonical_is_found(stranger, liar):
+    liar.leaves.append(second_change().replace(b'{"at":', b'{"at": '))
+
+    stranger.refuses(liar, "rules", "entry 2: ")
+
+
+def test_an_entry_of_a_newer_kind_is_not_passed_over(stranger, liar):
+    liar.leaves.append(entry(2, "change.blessed", {"change": 1}))
+
+    stranger.refuses(liar, "rules", "entry 2: ")
+
+
+def change_limit(**values):
+    def changed(said: dict) -> dict:
+        said["limits"][0] |= values
+        return said
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("lie", "text"),
+    [
+        (change_limit(quota=7), "quota is"),
+        (change_limit(burst=7), "burst is"),
+        (change_limit(change=9), "change is 1 by the log, 9"),
+        (change_limit(change=True), "change is 1 by the log, True"),
+        (change_limit(valid_from="2026-11-02T11:00:00Z"), "valid_from is"),
+        (change_limit(valid_to="2027-01-01T00:00:00Z"), "valid_to is None by the log"),
+        (change_limit(unit="hour"), "unit is"),
+        (lambda said: said | {"limits": said["limits"][1:]}, "is missing"),
+        (lambda said: said | {"limits": [*said["limits"], said["limits"][0]]}, "stands twice"),
+        (lambda said: said | {"limits": None}, "no list of limits"),
+        (lambda said: said | {"offers": said["offers"][1:]}, "offers are not those of the log"),
+        (lambda said: said | {"tiers": said["tiers"][1:]}, "tiers are not those of the log"),
+        (lambda said: said | {"models": []}, "models are not those of the log"),
+        (lambda said: said | {"counting": {}}, "counting are not those of the log"),
+        (lambda said: said | {"format": 2}, "not of format 1"),
+        (lambda said: [said], "not of format 1"),
+    ],
+)
+def test_a_document_that_differs_from_the_log_is_found(stranger, liar, lie, text):
+    liar.document = lie
+
+    stranger.refuses(liar, "limits", text)
+
+
+def test_a_document_that_is_no_json_is_found(stranger, liar):
+    liar.answers["/limits.json"] = httpx2.Response(200, text="<h1>Limits</h1>")
+
+    stranger.refuses(liar, "limits", "cannot be read as JSON")
+
+
+def test_a_field_that_this_version_does_not_know_is_no_lie(stranger, liar):
+    liar.document = lambda said: said | {"generated_by": "a newer version"}
+
+    assert len(stranger.look(liar)) == 8
+
+
+# ---- time ----
+
+
+@pytest.mark.parametrize("seconds", [-2, 0, 2])
+def test_a_step_that_takes_effect_between_the_fetches_is_no_failure(stranger, liar, seconds):
+    """The document was made just before or just after the instant; the log allows both."""
+    step = AT + 3600
+    liar.leaves.append(second_change(effective_at=step))
+    document = truth(liar.leaves)
+    raised = next(each for each in document["limits"] if each["change"] == 2)
+    before = truth(liar.leaves[:2])
+    same = next(each for each in before["limits"] if each["name"] == raised["name"])
+    same["valid_to"] = raised["valid_from"]
+    stranger.clock = ManualClock(step + seconds)
+
+    for said in (before, document):
+        liar.document = lambda _, said=said: said
+        assert len(stranger.look(liar)) == 8
+
+
+def test_long_after_the_instant_the_old_document_is_a_lie(stranger, liar):
+    liar.leaves.append(second_change(effective_at=AT + 3600))
+    before = truth(liar.leaves[:2])
+    liar.document = lambda _: before
+    stranger.clock = ManualClock(AT + 3660)
+
+    stranger.refuses(liar, "limits")
+
+
+def test_what_is_published_meanwhile_is_fetched_too(stranger, liar):
+    """The checkpoint grows after the entries were fetched: document and log must be of one state."""
+
+    def publish(said: dict) -> dict:
+        if len(liar.leaves) == 2:
+            liar.leaves.append(second_change())
+            return truth(liar.leaves)
+        return said
+
+    liar.document = publish
+
+    assert len(stranger.look(liar)) == 8
+    assert liar.asked[-3:] == ["/log/entries?from=2&to=3", "/limits.json", "/log/checkpoint"]
+
+
+def test_a_log_that_never_stands_still_is_given_up(stranger, liar):
+    def publish(said: dict) -> dict:
+        seq = len(liar.leaves)
+        liar.leaves.append(entry(seq, "change.amended", {"change": 1}))
+        return said
+
+    liar.document = publish
+
+    stranger.refuses(liar, "connection", "the log changed during each of 5 attempts")
+
+
+# ---- the network ----
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (httpx2.Response(503), "answers 503"),
+        (httpx2.Response(302, headers={"Location": "https://elsewhere.example/"}), "answers 302"),
+        (httpx2.Response(200, content=b"x" * 70_000), "sends more than"),
+    ],
+)
+def test_an_answer_that_is_of_no_use_fails_at_the_connection(stranger, liar, answer, text):
+    liar.answers["/log/checkpoint"] = answer
+
+    stranger.refuses(liar, "connection", text)
+
+
+def test_the_next_page_is_never_elsewhere(stranger, liar):
+    link = {"Link": '<https://elsewhere.example/log/entries?from=1>; rel="next"'}
+    lines = liar.leaves[0] + b"\n"
+    liar.answers["/log/entries"] = httpx2.Response(200, content=lines, headers=link)
+
+    stranger.refuses(liar, "connection", "said to be elsewhere")
+
+
+def test_a_page_that_leads_back_to_itself_ends(stranger, liar):
+    link = {"Link": '</log/entries?from=0>; rel="next"'}
+    lines = liar.leaves[0] + b"\n"
+    liar.answers["/log/entries"] = httpx2.Response(200, content=lines * 3, headers=link)
+
+    stranger.refuses(liar, "checkpoint", "more entries came than the 2")
+
+
+# ---- what is kept ----
+
+
+def test_what_is_kept_is_for_its_owner_and_named_after_the_address(stranger, liar):
+    stranger.look(liar)
+
+    (path,) = stranger.keep_in.iterdir()
+    assert path.name == "portal.example.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert json.loads(path.read_text())["origin"] == ORIGIN
+
+
+def test_a_kept_file_that_cannot_be_read_is_not_trusted_over(stranger, liar):
+    stranger.look(liar)
+    Keeper(stranger.keep_in, URL).path.write_text("no json")
+
+    stranger.refuses(liar, "signature", "cannot be read")
+
+
+def test_a_kept_checkpoint_that_was_altered_is_found(stranger, liar):
+    stranger.look(liar)
+    path = Keeper(stranger.keep_in, URL).path
+    path.write_text(path.read_text().replace("\\n2\\n", "\\n1\\n"))
+
+    stranger.refuses(liar, "consistency", "does not verify")
+
+
+def test_the_folder_is_where_the_specification_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert default_folder({"XDG_STATE_HOME": "/var/x"}) == Path("/var/x/plimsoll")
+    assert default_folder({}) == tmp_path / ".local/state/plimsoll"
+    assert default_folder({"XDG_STATE_HOME": "not/absolute"}) == tmp_path / ".local/state/plimsoll"
