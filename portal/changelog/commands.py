@@ -1,15 +1,14 @@
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from plimsoll.contract.draft import Draft, compose
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from plimsoll.contract import acts, canonical
 from plimsoll.contract.announcement import hash_reason
 from plimsoll.contract.catalog import Catalog, parse_catalog
+from plimsoll.contract.draft import GRACE_SECONDS, Draft, compose, parse_draft, withdrawals
 from plimsoll.contract.history import ChangeInLog, History
 from plimsoll.contract.limits import InvalidField
 from plimsoll.contract.rules import ANNOUNCED
@@ -23,9 +22,6 @@ from portal.core.ids import new_id
 from portal.journal.commands import record
 from portal.transparency.commands import append_entry, full_history, lock_log
 from portal.transparency.models import LogEntry
-
-# An instant so little past that it was typed as "now" counts as now (EXACT 4).
-GRACE_SECONDS = 60
 
 
 def publish_catalog(session: Session, *, actor: Actor, data: bytes | str) -> Change:
@@ -65,18 +61,34 @@ def publish_change(session: Session, *, actor: Actor, draft: Draft) -> Change:
     log, at = locked_history(session), clock.timestamp()
     if not log.changes:
         raise NothingPublished
-    draft = at_once(draft, at=at)
-    number, change_id = max(log.changes) + 1, new_id("chg")
     try:
-        announcement = compose(log, draft, at=at, change_id=change_id)
+        announcement = compose(log, draft, at=at, change_id=new_id("chg"))
     except InvalidField as error:
         raise bad_change(error) from error
-    for replaced in draft.replaces:
-        gone = acts.Withdrawn(replaced, f"Replaced by change {number}.", number)
-        append_act(session, gone, at=at)
+    number = announcement.change
+    for withdrawal in withdrawals(draft, number=number):
+        append_act(session, withdrawal, at=at)
     entry = append_entry(session, kind=ANNOUNCED, body=lambda _: announcement.to_wire(), at=at)
-    change = Change(number=number, id=change_id, entry_seq=entry.seq, created_by=actor.user_id)
+    change = Change(
+        number=number, id=announcement.id, entry_seq=entry.seq, created_by=actor.user_id
+    )
     return _add(session, actor, change, title=announcement.title, reason=draft.reason)
+
+
+def read_draft(data: bytes | str) -> Draft:
+    """The change in the JSON text of a file. Raises BadChange with the path of the field."""
+    try:
+        return draft_of(canonical.read(data))
+    except canonical.NotCanonical as error:
+        raise BadChange(f"The file cannot be read as JSON: {error}.") from error
+
+
+def draft_of(content: object) -> Draft:
+    """The change in the content of a file. Raises BadChange with the path of the field."""
+    try:
+        return parse_draft(content)
+    except InvalidField as error:
+        raise bad_change(error) from error
 
 
 def _add(session: Session, actor: Actor, change: Change, *, title: str, reason: str) -> Change:
@@ -168,7 +180,9 @@ def change_policy(
     body = acts.PolicyChanged(start, promised, hash_reason(reason)).to_wire()
     entry = append_entry(session, kind=acts.POLICY_CHANGED, body=lambda _: body, at=at)
     session.add(NoticeWords(entry_seq=entry.seq, reason=reason))
-    changed = {name: value for name, value in promised.items() if now[name] != value}
+    changed: dict[str, Any] = {
+        name: value for name, value in promised.items() if now[name] != value
+    }
     record(session, actor, "notice:changed", entry=entry.seq, effective_at=start, **changed)
     return entry
 
@@ -209,11 +223,6 @@ def record_act(
     if entry is not None:
         about["entry"] = entry.seq
     record(session, actor, tag, subject_id=found.announcement.id, **about, **details)
-
-
-def at_once(draft: Draft, *, at: int) -> Draft:
-    """The draft with an instant. Raises Invalid for one that is past (EXACT 4)."""
-    return replace(draft, effective_at=near(draft.effective_at, at=at))
 
 
 def near(effective_at: int | None, *, at: int) -> int:
