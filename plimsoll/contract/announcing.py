@@ -75,8 +75,9 @@ def first_lawful(history: History, at: int, check: Callable[[int], None]) -> int
     notice = history.notice_at(at)
     ends = {at + notice[name] for name in notice if name.endswith("_seconds")}
     left = {at + each.notice_left for each in history.changes.values() if each.notice_left}
-    instants = {change.effective_at for change in history.ahead(at)}
-    for candidate in sorted({at, *ends, *left, *instants}):
+    # Also of what is withdrawn: a change that replaces it may come when it would have come.
+    known = {each.effective_at for each in history.changes.values() if each.effective_at > at}
+    for candidate in sorted({at, *ends, *left, *known}):
         try:
             check(candidate)
         except RuleBroken:
@@ -217,6 +218,9 @@ def _check_overlay(change: ChangeInLog, before: Lasting) -> None:
     for row in announced.rows:
         held = before.limit(row.cell)
         # More than what stands in quota and burst alike, or less.
+        if held is None:
+            names = (cell.name for cell in before.limits if cell != row.cell)
+            _check_once([*names, row.cell.name], "a limit's name has one kind")
         wanted = raise_by(held, row.after) if raises else lower_by(held, row.after)
         if wanted != row.after or wanted == held:
             what = "a temporary raise only raises" if raises else "an emergency cut only lowers"

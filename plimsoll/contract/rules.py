@@ -139,11 +139,19 @@ def _check_later(history: History, new: Mapping[str, Any]) -> None:
         if not isinstance(act, acts.Released | acts.Rescheduled):
             raise
         earliest = first_lawful(
-            history,
-            new["at"],
-            lambda at: check_act(history, replace(act, effective_at=at), place),
+            history, new["at"], lambda at: _check_at(history, act, place=place, at=at)
         )
         raise TooLittleNotice(short.shortage, earliest) from None
+
+
+def _check_at(
+    history: History, act: acts.Released | acts.Rescheduled, *, place: tuple[int, int], at: int
+) -> None:
+    """Whether the same act would be lawful for effective instant `at`."""
+    is_there = isinstance(act, acts.Rescheduled) and history.changes[act.change].effective_at == at
+    # To stay where it is would be no news, and is lawful.
+    if not is_there:
+        check_act(history, replace(act, effective_at=at), place)
 
 
 def _check_policy(history: History, new: Mapping[str, Any]) -> None:

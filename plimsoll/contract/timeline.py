@@ -114,9 +114,10 @@ def _notice_for(step: Step, part: Part, act: Act, *, notice: Mapping[str, int]) 
     retires = part.kind is PartKind.OFFER
     full = notice["retirement_seconds" if retires else "tightening_seconds"]
     held = act.released
-    if held is None or not _is_own(step, part, held) or _outgrew(step, part, held.announcement):
+    if held is None or not _is_own(step, part, held):
         return full
-    return max(notice["released_seconds"], held.notice_left or 0)
+    least = max(notice["released_seconds"], held.notice_left or 0)
+    return max(full, least) if _outgrew(step, part, held.announcement) else least
 
 
 def _is_own(step: Step, part: Part, change: ChangeInLog) -> bool:
