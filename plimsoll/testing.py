@@ -4,16 +4,16 @@
 portal = FakePortal(clock=ManualClock())
 portal.publish(catalog)                       # the content of a catalogue file
 key = portal.add_key(portal.add_org("build"))
+portal.announce({"rows": [row]}, effective_in=30 * 86_400)
 gateway = Gateway.open(state, portal_url=portal.url, token=portal.token,
                        transport=portal.transport())
 ```
 
 `FakePortal` speaks the sync API in process: as an httpx2 transport, or as a WSGI application on a
-real socket (`with portal.serve() as url`). It signs its log with a key that everyone knows.
+real socket (`with portal.serve() as url`). It signs its log with a key that everyone knows. The log
+takes further changes as the real one does, by the same rule: see `plimsoll.testing_log.FakeLog`.
 """
 
-import base64
-import hashlib
 import itertools
 import secrets
 import threading
@@ -25,17 +25,15 @@ from urllib.parse import parse_qs
 import orjson
 
 from plimsoll.clock import Clock, SystemClock
-from plimsoll.contract import canonical, checkpoint, merkle, records, rules, tokens
-from plimsoll.contract.announcement import hash_reason
-from plimsoll.contract.catalog import parse_catalog
+from plimsoll.contract import canonical, records, tokens
 from plimsoll.testing_clock import ManualClock
+from plimsoll.testing_log import FakeLog
 
 if TYPE_CHECKING:
     import httpx2
 
 __all__ = ["FakeKey", "FakePortal", "ManualClock", "Tamper"]
 
-_SEED = hashlib.sha256(b"plimsoll.testing").digest()
 _OK, _BAD_REQUEST, _UNAUTHORIZED, _NOT_FOUND, _CONFLICT = 200, 400, 401, 404, 409
 
 Tamper = Callable[[list[bytes]], list[bytes]]
@@ -48,7 +46,7 @@ class FakeKey(NamedTuple):
     secret: str
 
 
-class FakePortal:
+class FakePortal(FakeLog):
     """The sync API over records in memory. Each change is a commit, unless inside `batch()`."""
 
     def __init__(
@@ -60,10 +58,10 @@ class FakePortal:
         token: str = "plimgw_test",  # noqa: S107 - a made-up one
     ) -> None:
         """An empty state at revision 0; `heartbeat` in seconds."""
+        super().__init__(origin)
         self.clock = clock or SystemClock()
         self.url = "http://portal.test"
         self.token = token
-        self.origin = origin
         self.heartbeat = heartbeat
         self.epoch = secrets.token_hex(16)
         # What was asked (path with query) and reported, oldest first.
@@ -74,7 +72,6 @@ class FakePortal:
         self.tamper: Tamper | None = None
         self._records: dict[tuple[str, str], tuple[int, bytes]] = {}
         self._commits: dict[int, int] = {}
-        self._entries: list[bytes] = []
         self._touched: dict[tuple[str, str], bytes] = {}
         self._depth = 0
         self._ids = itertools.count(1)
@@ -85,44 +82,6 @@ class FakePortal:
         self.digest = 0
 
     # ---- content ----
-
-    def publish(self, catalog: Mapping[str, Any], *, effective_in: int = 0) -> None:
-        """Open the log and publish a catalogue as change 1, signed; effective in so many seconds."""
-        now = self.now
-        parsed = parse_catalog(catalog)
-        public_key = base64.b64encode(checkpoint.public_key_of(_SEED)).decode()
-        notice = dict(rules.DEFAULT_NOTICE)
-        opened = {"origin": self.origin, "public_key": public_key, "notice": notice}
-        change_id = "chg_00000000000000000000000001"
-        body = parsed.announcement_body(change_id, now + effective_in, hash_reason(parsed.reason))
-        with self.batch():
-            self.log("log.opened", opened)
-            self.log("change.announced", body)
-            self.sign()
-
-    def log(self, kind: str, body: Mapping[str, Any]) -> None:
-        """Append an entry, unsigned and unchecked."""
-        entry = {"at": self.now, "body": dict(body), "kind": kind, "seq": len(self._entries)}
-        leaf = canonical.encode(entry)
-        self._entries.append(leaf)
-        self.put("entry", str(entry["seq"]), leaf)
-
-    def sign(self, *, seed: bytes = _SEED, size: int | None = None) -> None:
-        """Sign a checkpoint over the first `size` entries, by default all."""
-        entries = self._entries[:size]
-        root = merkle.root(entries)
-        text = checkpoint.sign(origin=self.origin, size=len(entries), root=root, private_key=seed)
-        self.put("checkpoint", records.CHECKPOINT_ID, canonical.encode({"text": text}))
-
-    def fork_log(self, seq: int, entry: Mapping[str, Any]) -> None:
-        """Rewrite an entry, as a log that is not append-only would."""
-        self._entries[seq] = canonical.encode(dict(entry))
-        self.put("entry", str(seq), self._entries[seq])
-
-    def entry(self, seq: int) -> dict[str, Any]:
-        """An entry of the log."""
-        value: dict[str, Any] = canonical.decode(self._entries[seq])
-        return value
 
     def add_org(self, tier: str, **fields: object) -> str:
         """Add an organisation; `state` and `grants` may be given. Returns its id."""
@@ -220,6 +179,7 @@ class FakePortal:
         with self._changed:
             for name, value in backup.items():
                 setattr(self, name, _copied(value))
+            self._history = None
         self.drop()
 
     def drop(self) -> None:
