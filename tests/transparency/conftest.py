@@ -30,21 +30,23 @@ class Log:
             open_log(session, actor=CLI, origin=self.settings.origin, public_key=public_key)
             publish_catalog(session, actor=CLI, data=SAMPLE.read_bytes())
 
-    def lose_the_last_entry(self) -> str:
-        """An older backup of the database is restored: change 1 was not in it. The file knows it."""
-        lost = self.leaves()[-1]
-        opened = [self.leaves()[0].encode()]
-        seed = keyfile.load(self.settings.data)
+    def lose_the_last_entry(self) -> None:
+        """An older backup of the database is restored: one entry less was in it. The file has it."""
+        kept = [leaf.encode() for leaf in self.leaves()[:-1]]
+        size, root = len(kept), merkle.root(kept)
         text = checkpoint.sign(
-            origin=self.settings.origin, size=1, root=merkle.root(opened), private_key=seed
+            origin=self.settings.origin,
+            size=size,
+            root=root,
+            private_key=keyfile.load(self.settings.data),
         )
         self.by_sql(
-            "UPDATE log_checkpoint SET size = 1, text = :text, root = :root",
+            "UPDATE log_checkpoint SET size = :size, text = :text, root = :root",
+            size=size,
             text=text,
-            root=merkle.root(opened).hex(),
+            root=root.hex(),
         )
-        self.by_sql("DELETE FROM log_entries WHERE seq = 1")
-        return lost
+        self.by_sql("DELETE FROM log_entries WHERE seq = :seq", seq=size)
 
     def recover(self) -> mending.Mended:
         return mending.recover(
