@@ -5,15 +5,18 @@ Everything comes from the contract's `Effect`, computed on the record; nothing h
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from plimsoll.contract.direction import Direction
 from plimsoll.contract.effect import Effect, Item
 from plimsoll.contract.fold import Policy
+from plimsoll.contract.lasting import Lasting
 from plimsoll.contract.limits import ALL_MODELS, METRICS, Limit
-from plimsoll.contract.terms import Tier
+from plimsoll.contract.terms import REQUIREMENTS, Tier
 from portal.changelog import words
 from portal.changelog.table import ALL_MODELS_TEXT, page_order
+
+_Layer: TypeAlias = Policy | Lasting
 
 NEW = "(new)"
 REMOVED = "(removed)"
@@ -32,7 +35,7 @@ _SUMMARIES = {
     Direction.MIXED: "Mixed: some limits grow, others shrink. It counts as a tightening.",
     Direction.NEUTRAL: "Neither tightens nor loosens.",
 }
-_KINDS = ("limit", "offer", "tier", "model", "reserve", "text")
+_KINDS = ("model", "tier", "offer", "limit", "reserve", "text")
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,19 @@ class Diff:
 
 def diff_of(effect: Effect) -> Diff:
     """An effect in words."""
-    names = _Names(effect.before, effect.after)
-    items = sorted(effect.items, key=names.order)
     return Diff(
-        lines=tuple(_LINES[item.kind](item, names) for item in items),
+        lines=lines_of(effect.items, (effect.before, effect.after)),
         summary=_summary(effect),
         direction=direction_word(effect.direction),
         direction_code=effect.direction.value,
         is_retirement=effect.is_retirement,
     )
+
+
+def lines_of(items: Iterable[Item], layers: tuple[_Layer, _Layer]) -> tuple[Line, ...]:
+    """Items in words, named as in the second of the layers, else as in the first."""
+    names = _Names(*layers)
+    return tuple(_LINES[item.kind](item, names) for item in sorted(items, key=names.order))
 
 
 def direction_word(direction: Direction) -> str:
@@ -112,33 +119,26 @@ def _summary(effect: Effect) -> str:
 class _Names:
     """Published names of what an effect touches, as they are after it, else before."""
 
-    def __init__(self, before: Policy, after: Policy) -> None:
+    def __init__(self, before: _Layer, after: _Layer) -> None:
         self._tiers = {**before.tiers, **after.tiers}
         self._models = {**before.models, **after.models}
 
-    def tier(self, slug: str | None) -> str:
-        tier = self._tiers.get(slug or "")
-        return tier.name if tier else slug or ""
+    def tier(self, slug: str) -> str:
+        tier = self._tiers.get(slug)
+        return tier.name if tier else slug
 
-    def model(self, slug: str | None) -> str:
+    def model(self, slug: str) -> str:
         if slug == ALL_MODELS:
             return ALL_MODELS_TEXT
-        model = self._models.get(slug or "")
-        return model.name if model else slug or ""
+        model = self._models.get(slug)
+        return model.name if model else slug
 
     def order(self, item: Item) -> tuple[Any, ...]:
-        """By tier from the lowest; what belongs to none comes first."""
-        tier = self._tiers.get(item.tier or "")
+        """Models first, then by tier from the lowest, then the counting texts of all."""
+        tier, kind = self._tiers.get(item.tier), _KINDS.index(item.kind)
+        place = (1, tier.rank, item.tier) if tier else (2 * bool(kind), 0, item.tier)
         cell = page_order(item.cell) if item.cell else ()
-        rank = -1 if tier is None else tier.rank
-        return (
-            rank,
-            item.tier or "",
-            _KINDS.index(item.kind),
-            cell,
-            item.model or "",
-            item.metric or "",
-        )
+        return *place, kind, cell, item.model, item.metric
 
 
 def _line(item: Item, names: _Names, what: str, *, steps: Iterable[str]) -> Line:
@@ -194,10 +194,15 @@ def _tier_words(tier: Tier | None) -> dict[str, str]:
         "name": tier.name,
         "place": f"{tier.rank:,}",
         "entry": words.entry(tier.entry).lower(),
-        "requirements": words.requirements(tier.requirements),
+        "requirements": words.requirements(_in_order(tier.requirements)),
         "live keys": words.keys(tier.keys_max),
         "description": tier.description,
     }
+
+
+def _in_order(wanted: Mapping[str, int | bool]) -> dict[str, int | bool]:
+    """Requirements in one order, so that equal ones read alike."""
+    return {name: wanted[name] for name in REQUIREMENTS if name in wanted}
 
 
 def _model_line(item: Item, names: _Names) -> Line:
@@ -206,14 +211,14 @@ def _model_line(item: Item, names: _Names) -> Line:
 
 
 def _reserve_line(item: Item, names: _Names) -> Line:
-    what = f"reserve of {METRICS[item.metric or ''].title} for a request that names no maximum"
+    what = f"reserve of {METRICS[item.metric].title}, where a request names none"
     before, after = item.before or 0, item.after or 0
     percent = words.percent(before, after) if before else ""
     return _line(item, names, what, steps=(f"{before:,}", f"{after:,}", percent))
 
 
 def _text_line(item: Item, names: _Names) -> Line:
-    what = f"how {METRICS[item.metric or ''].title} count"
+    what = f"how {METRICS[item.metric].title} count"
     return _line(item, names, what, steps=(item.before or "", item.after or ""))
 
 
