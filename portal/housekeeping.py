@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from portal.changelog import jobs as changelog
 from portal.config import Settings
 from portal.core import outbox
 from portal.core.actor import JOB
@@ -27,7 +28,9 @@ def all_jobs(sessions: Sessions, settings: Settings) -> list[Job]:
     transport = mail_transport(settings)
     return [
         *transparency.jobs(sessions, settings),
+        *changelog.jobs(sessions, settings),
         Job("mail", lambda: outbox.send_due(sessions, transport, sender=settings.mail_from)),
+        *changelog.late_jobs(sessions, settings),
         Job("throttles", lambda: _forget_throttles(sessions)),
     ]
 

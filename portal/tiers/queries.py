@@ -1,8 +1,8 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import ScalarSelect, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from plimsoll.contract.records import OrgRecord
 from plimsoll.contract.terms import Tier
@@ -31,6 +31,18 @@ def current_tiers(session: Session, org_ids: Iterable[str]) -> dict[str, str]:
         .order_by(TierAssignment.number)
     )
     return {org_id: tier for org_id, tier in rows}  # noqa: C416 -- the last of each wins
+
+
+def current_tier_of(org_id: InstrumentedAttribute[str]) -> ScalarSelect[str]:
+    """The tier's slug as a column, beside an organisation's id in the same query."""
+    return (
+        select(TierAssignment.tier)
+        .where(TierAssignment.org_id == org_id)
+        .order_by(TierAssignment.number.desc())
+        .limit(1)
+        .correlate(org_id.class_)
+        .scalar_subquery()
+    )
 
 
 def list_assignments(session: Session, org_id: str) -> list[TierAssignment]:
@@ -73,15 +85,7 @@ def build_org_records(
     session: Session, ids: Collection[str] | None
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The `org` records (EXACT 11) of these organisations, or of all, from columns: always fresh."""
-    latest = (
-        select(TierAssignment.tier)
-        .where(TierAssignment.org_id == Org.id)
-        .order_by(TierAssignment.number.desc())
-        .limit(1)
-        .correlate(Org)
-        .scalar_subquery()
-    )
-    query = select(Org.id, Org.suspended_at, latest)
+    query = select(Org.id, Org.suspended_at, current_tier_of(Org.id))
     if ids is not None:
         query = query.where(Org.id.in_(ids))
     for org_id, suspended_at, tier in session.execute(query):

@@ -12,6 +12,7 @@ from portal.changelog.models import (
 from portal.journal.models import Event
 from portal.transparency.models import LogEntry
 from portal.transparency.queries import signed_log
+from tests.changelog.telling import Telling
 from tests.changelog.writing import write
 
 
@@ -71,3 +72,12 @@ def counts(sessions):
             return [session.scalar(select(func.count()).select_from(each)) for each in tables]
 
     return counts
+
+
+@pytest.fixture
+def telling(sessions, settings, cast):
+    """Acme is on Build, Delta stays on Start, and what came before is told."""
+    made = Telling(sessions, settings, cast)
+    made.move(cast.acme, "build")
+    made.run()
+    return made
