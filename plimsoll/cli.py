@@ -78,13 +78,18 @@ def _verify(options: argparse.Namespace) -> int:
     keep_in = default_folder(os.environ)
     try:
         for step, text in verify(options.url, keep_in=keep_in, fingerprint=options.fingerprint):
-            print(f"{step:<12} ok      {text}")
+            print(f"{step:<12} ok      {_printable(text)}")
     except VerificationFailed as failed:
-        print(f"{failed.step:<12} failed  {failed.text}")
+        print(f"{failed.step:<12} failed  {_printable(failed.text)}")
         print(f"NOT VERIFIED: {options.url} failed at the step {failed.step}")
         return EXIT_FAILED
     print(f"VERIFIED: the limits at {options.url} are those of its signed log")
     return 0
+
+
+def _printable(text: str) -> str:
+    """What a stranger's log says, without what would steer the terminal."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def _parser() -> argparse.ArgumentParser:

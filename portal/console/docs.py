@@ -1,8 +1,9 @@
 from flask import Blueprint, Response
 
+from portal.transparency.queries import find_fingerprint
 from portal.web import responses
 from portal.web.public import public
-from portal.web.session import settings
+from portal.web.session import session, settings
 
 bp = Blueprint("docs", __name__, url_prefix="/docs")
 
@@ -20,3 +21,11 @@ def api() -> Response:
 @public
 def gateway() -> Response:
     return responses.page("docs/gateway.html", portal_url=settings().url)
+
+
+@bp.get("/log")
+@public
+def log() -> Response:
+    return responses.page(
+        "docs/log.html", portal_url=settings().url, fingerprint=find_fingerprint(session())
+    )

@@ -28,6 +28,7 @@ PUBLIC = {
     "dev.mails",
     "docs.api",
     "docs.gateway",
+    "docs.log",
     "health.alive",
     "health.ready",
     "static",

@@ -7,7 +7,7 @@ from portal.factory import create_app
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
-@pytest.mark.parametrize("address", ["/docs", "/docs/gateway"])
+@pytest.mark.parametrize("address", ["/docs", "/docs/gateway", "/docs/log"])
 def test_the_docs_are_for_everyone(visit, address):
     assert visit.get(address).h1
 
@@ -19,6 +19,14 @@ def test_the_docs_name_this_portal_and_its_own_brand(settings, sessions):
     assert "acme_live_" in client.get("/docs").text
     assert "plim_" not in client.get("/docs").text
     assert "--portal http://localhost:5001" in client.get("/docs/gateway").text
+
+
+def test_the_docs_say_how_to_check_the_log_and_which_key_signs_it(visit, catalog, app):
+    page = visit.get("/docs/log")
+
+    assert "plimsoll verify http://127.0.0.1:5000" in page.text
+    fingerprint = app.test_cli_runner().invoke(args=["log", "fingerprint"]).output.strip()
+    assert fingerprint in page.text
 
 
 @pytest.mark.usefixtures("cast")

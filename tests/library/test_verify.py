@@ -14,11 +14,16 @@ import pytest
 
 from plimsoll.cli import main
 from plimsoll.contract import canonical, checkpoint, merkle
+from plimsoll.contract.draft import parse_draft
 from plimsoll.testing import ManualClock
 from plimsoll.verify import VerificationFailed, verify
 from plimsoll.verify_fetch import Reader
 from plimsoll.verify_state import Keeper, default_folder
+from portal.changelog.commands import publish_change
+from portal.core import clock as core_clock
+from portal.core.actor import CLI
 from portal.transparency import keyfile
+from portal.transparency.signer import log_transaction
 from tests.support.worlds import SAMPLE
 
 SEED, OTHER_SEED = b"\x01" * 32, b"\x02" * 32
@@ -88,6 +93,50 @@ def test_a_portal_before_its_first_signature_fails_at_the_connection(served, run
 
 def test_an_address_of_another_kind_is_a_mistake_in_usage(run):
     assert run("portal.example")[0] == 2
+
+
+def test_what_a_stranger_writes_never_steers_the_terminal(run, monkeypatch):
+    def verify(url, **how):
+        yield "checkpoint", "2 entries of \x1b[2Jme/log"
+        raise VerificationFailed("rules", "\x1b[31m\nVERIFIED")
+
+    monkeypatch.setattr("plimsoll.verify.verify", verify)
+
+    _, lines = run(URL)
+
+    assert len(lines) == 3
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_changes_in_force_and_ahead_are_in_the_document_as_the_log_has_them(
+    served, catalog, run, sessions, settings
+):
+    day = 86_400
+    now = core_clock.timestamp()
+    steps = [("Raise", 0, 2000), ("More", 1, 3000), ("Cut", 31, 1500), ("No limit", 40, None)]
+    for title, days, quota in steps:
+        at = now + days * day if days else None
+        publish(sessions, settings, title=title, effective_at=at, quota=quota)
+
+    status, lines = run(served)
+
+    assert (status, lines[-2].split()[:2]) == (0, ["limits", "ok"])
+    assert "6 entries" in lines[1]
+
+
+def publish(sessions, settings, *, title: str, effective_at: int | None, quota: int | None) -> None:
+    """Give the first limit of the sample another quota, or (None) take it away."""
+    row = {"tier": "start", "model": "opus-5", "metric": "requests", "kind": "bucket", "period": 60}
+    values = {"quota": None} if quota is None else {"quota": quota, "burst": quota}
+    at = None if effective_at is None else f"{datetime.fromtimestamp(effective_at, UTC):%FT%TZ}"
+    draft = parse_draft(
+        {"title": title, "reason": "Why not.", "effective_at": at, "rows": [row | values]}
+    )
+    with (
+        sessions() as session,
+        log_transaction(session, sessions, settings=settings, actor=CLI),
+    ):
+        publish_change(session, actor=CLI, draft=draft)
 
 
 # ---- against one that lies ----
