@@ -33,6 +33,7 @@ _SUBJECTS = {
     REMINDER: "Change {number} in {left}",
     EFFECT: "Change {number} takes effect",
 }
+_ENDS = {REMINDER: "Change {number} ends in {left}", EFFECT: "Change {number} has ended"}
 _BECOME = {
     Direction.LOOSENING: "rise",
     Direction.TIGHTENING: "get tighter",
@@ -111,7 +112,8 @@ def about_change(news: ChangeNews, reader: Reader, place: Place) -> Message:
         _next(news, to, place),
         f"Change {number}, “{news.change.title}”:\n{place.url}/changelog/{number}",
     ]
-    subject = _SUBJECTS[news.kind].format(number=number, left=plural(news.days_left, "day"))
+    subjects = _ENDS if news.ends_raise else _SUBJECTS
+    subject = subjects[news.kind].format(number=number, left=plural(news.days_left, "day"))
     return _letter(f"{subject}: {news.change.title}", parts, to=to, place=place)
 
 

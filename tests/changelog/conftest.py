@@ -75,7 +75,7 @@ def counts(sessions):
 
 
 @pytest.fixture
-def telling(sessions, settings, cast):
+def telling(clock, sessions, settings, cast):
     """Acme is on Build, Delta stays on Start, and what came before is told."""
     made = Telling(sessions, settings, cast)
     made.move(cast.acme, "build")
