@@ -211,3 +211,17 @@ def test_a_forked_future_is_not_followed(gate: Gate) -> None:
 
     assert gate.problem == "log_forked"
     assert gate.quotas(MONTH - 1, 1) == [10, 4]
+
+
+def test_a_rewritten_history_is_not_followed_where_it_goes_on_either(gate: Gate) -> None:
+    gate.portal.announce(change(40), effective_in=MONTH)
+    gate.level()
+    entry = gate.portal.entry(2)
+    entry["body"]["rows"][0]["to"] = {"quota": 1000, "burst": 1000}
+
+    with gate.portal.batch():
+        gate.portal.fork_log(2, entry)
+        gate.portal.announce(change(50))
+
+    assert gate.problem == "log_forked"
+    assert gate.quotas(0, MONTH) == [10, 40]
