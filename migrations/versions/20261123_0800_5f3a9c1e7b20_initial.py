@@ -341,6 +341,34 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "grants",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("model", sa.String(length=40), nullable=False),
+        sa.Column("metric", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("period", sa.String(length=10), nullable=True),
+        sa.Column("quota", sa.BigInteger(), nullable=False),
+        sa.Column("burst", sa.BigInteger(), nullable=True),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("created_by", sa.String(length=40), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("remind_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_by", sa.String(length=40), nullable=True),
+        sa.Column("ended_reason", sa.String(length=500), nullable=True),
+        sa.CheckConstraint("quota > 0", name=op.f("ck_grants_raises")),
+        sa.CheckConstraint("starts_at < ends_at", name=op.f("ck_grants_ends_after_its_start")),
+        sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_grants_org_id_orgs")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_grants")),
+    )
+    with op.batch_alter_table("grants", schema=None) as batch_op:
+        batch_op.create_index("ix_grants_ended_at_ends_at", ["ended_at", "ends_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_grants_org_id"), ["org_id"], unique=False)
+
+    op.create_table(
         "mail_links",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("user_id", sa.String(length=40), nullable=False),
@@ -446,6 +474,20 @@ def upgrade() -> None:
         sa.Column("org_id", sa.String(length=40), nullable=False),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("tier", sa.String(length=40), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum(
+                "start",
+                "manual",
+                "automatic",
+                "request",
+                name="assignmentkind",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
         sa.Column("reason", sa.String(length=500), nullable=False),
         sa.Column("assigned_by", sa.String(length=40), nullable=True),
         sa.Column("assigned_at", sa.DateTime(timezone=True), nullable=False),
@@ -454,6 +496,34 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("org_id", "number", name=op.f("pk_tier_assignments")),
     )
+    op.create_table(
+        "tier_moves",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("tier", sa.String(length=40), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("for_abuse", sa.Boolean(), nullable=False),
+        sa.Column("effective_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("placed_by", sa.String(length=40), nullable=True),
+        sa.Column("placed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("remind_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancelled_by", sa.String(length=40), nullable=True),
+        sa.Column("cancelled_reason", sa.String(length=500), nullable=True),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_tier_moves_org_id_orgs")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tier_moves")),
+    )
+    with op.batch_alter_table("tier_moves", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_tier_moves_org_id"), ["org_id"], unique=False)
+        batch_op.create_index(
+            "uq_tier_moves_org_id",
+            ["org_id"],
+            unique=True,
+            sqlite_where=sa.text("cancelled_at IS NULL AND done_at IS NULL"),
+            postgresql_where=sa.text("cancelled_at IS NULL AND done_at IS NULL"),
+        )
+
     op.create_table(
         "user_sessions",
         sa.Column("digest", sa.String(length=64), nullable=False),
@@ -587,6 +657,15 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_user_sessions_user_id"))
 
     op.drop_table("user_sessions")
+    with op.batch_alter_table("tier_moves", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_tier_moves_org_id",
+            sqlite_where=sa.text("cancelled_at IS NULL AND done_at IS NULL"),
+            postgresql_where=sa.text("cancelled_at IS NULL AND done_at IS NULL"),
+        )
+        batch_op.drop_index(batch_op.f("ix_tier_moves_org_id"))
+
+    op.drop_table("tier_moves")
     op.drop_table("tier_assignments")
     op.drop_table("sync_ack")
     with op.batch_alter_table("subscriptions", schema=None) as batch_op:
@@ -607,6 +686,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_mail_links_user_id"))
 
     op.drop_table("mail_links")
+    with op.batch_alter_table("grants", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_grants_org_id"))
+        batch_op.drop_index("ix_grants_ended_at_ends_at")
+
+    op.drop_table("grants")
     with op.batch_alter_table("gateway_tokens", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_gateway_tokens_gateway_id"))
 

@@ -19,7 +19,7 @@ from portal.orgs.models import Org
 from portal.orgs.queries import owners
 from portal.tiers import mails
 from portal.tiers.errors import SameTier
-from portal.tiers.models import TierAssignment
+from portal.tiers.models import AssignmentKind, TierAssignment
 from portal.tiers.queries import current_assignment, get_tier, starting_tier
 
 
@@ -59,7 +59,13 @@ def found_org(session: Session, *, actor: Actor, owner: User, name: str) -> Org:
     tier = starting_tier(session)
     org = create_org(session, actor=actor, owner=owner, name=name)
     session.add(
-        TierAssignment(org_id=org.id, number=1, tier=tier.slug, reason="Where everyone begins.")
+        TierAssignment(
+            org_id=org.id,
+            number=1,
+            tier=tier.slug,
+            kind=AssignmentKind.START,
+            reason="Where everyone begins.",
+        )
     )
     return org
 
@@ -78,6 +84,7 @@ def assign_tier(session: Session, *, actor: Actor, org: Org, tier: str, reason: 
             org_id=org.id,
             number=before.number + 1,
             tier=chosen.slug,
+            kind=AssignmentKind.MANUAL,
             reason=reason,
             assigned_by=actor.user_id,
         )

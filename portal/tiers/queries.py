@@ -4,12 +4,13 @@ from typing import Any
 from sqlalchemy import ScalarSelect, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from plimsoll.contract import adjustments
 from plimsoll.contract.records import OrgRecord
 from plimsoll.contract.terms import Tier
 from portal.core import clock
 from portal.orgs.models import Org
 from portal.tiers.errors import NoTiersYet, TierOffersNothing, UnknownTier
-from portal.tiers.models import TierAssignment
+from portal.tiers.models import Grant, TierAssignment, raise_of
 from portal.transparency.queries import policy
 
 
@@ -88,6 +89,24 @@ def build_org_records(
     query = select(Org.id, Org.suspended_at, current_tier_of(Org.id))
     if ids is not None:
         query = query.where(Org.id.in_(ids))
+    grants = _grants_on_record(session, ids)
     for org_id, suspended_at, tier in session.execute(query):
         state = "suspended" if suspended_at else "active"
-        yield org_id, OrgRecord(tier=tier, state=state, grants=()).to_wire()
+        raised = tuple(grants.get(org_id, ()))
+        yield org_id, OrgRecord(tier=tier, state=state, grants=raised).to_wire()
+
+
+def _grants_on_record(
+    session: Session, ids: Collection[str] | None
+) -> dict[str, list[adjustments.Grant]]:
+    """The grants that gateways hear of, whatever the time: they know each one's start and end."""
+    columns = (Grant.id, Grant.model, Grant.metric, Grant.kind, Grant.period, Grant.quota)
+    query = select(Grant.org_id, *columns, Grant.burst, Grant.starts_at, Grant.ends_at).where(
+        Grant.ended_at.is_(None)
+    )
+    if ids is not None:
+        query = query.where(Grant.org_id.in_(ids))
+    found: dict[str, list[adjustments.Grant]] = {}
+    for row in session.execute(query):
+        found.setdefault(row.org_id, []).append(raise_of(row))
+    return found

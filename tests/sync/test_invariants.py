@@ -24,6 +24,10 @@ ACTS = 24
 ON_THE_WIRE = {
     "Org": {"id", "suspended_at"},
     "TierAssignment": {"org_id", "number", "tier"},
+    "Grant": {
+        *("id", "org_id", "model", "metric", "kind", "period", "quota", "burst"),
+        *("starts_at", "ends_at", "ended_at"),
+    },
     "ApiKey": {
         *("id", "org_id", "digest", "environment", "lineage", "models", "networks", "caps"),
         *("expires_at", "paused_at", "revoked_at"),
@@ -34,7 +38,9 @@ ON_THE_WIRE = {
 KEPT_BACK = {
     # Names and addresses of people's making; a gateway knows ids.
     "Org": {"slug", "name", "created_at", "suspended_reason"},
-    "TierAssignment": {"reason", "assigned_by", "assigned_at"},
+    "TierAssignment": {"kind", "reason", "assigned_by", "assigned_at"},
+    # Who and why is for the journal and the organisation; reminders are the portal's affair.
+    "Grant": {"reason", "created_by", "created_at", "remind_at", "ended_by", "ended_reason"},
     # For recognition by people, and for the journal. superseded_at only frees the name.
     "ApiKey": {
         *("name", "name_folded", "prefix", "last_four", "created_by", "created_at"),
@@ -43,7 +49,7 @@ KEPT_BACK = {
     # Both stand in the text as well.
     "LogEntry": {"at", "kind"},
     # Size and root stand in the text; trouble is for the staff; the rest is the row's own.
-    "LogHead": {"id", "size", "root", "trouble"},
+    "LogHead": {"id", "size", "root", "signed_at", "trouble", "trouble_kind"},
 }
 
 
