@@ -12,7 +12,7 @@ from portal.core.outbox import Message, list_mails, queue_mail
 from portal.orgs.commands import suspend_org
 from portal.orgs.models import Org
 from portal.sync.commands import add_gateway
-from tests.support.chromium import AXE_FILE, npm_file
+from tests.support.chromium import faults
 from tests.support.factories import make_key
 
 pytestmark = pytest.mark.browser
@@ -96,19 +96,6 @@ def things(sessions, cast) -> Things:
 def look(page, url: str) -> list[str]:
     page.goto(url)
     return [f"{url}: {line}" for line in faults(page)]
-
-
-def faults(page) -> list[str]:
-    """What is wrong with a page: axe's violations, and whether it is wider than the screen."""
-    page.evaluate(npm_file(AXE_FILE).read_text(encoding="utf-8"))
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    found = [
-        f"{each['id']}: {each['help']}: {[node['target'] for node in each['nodes']]}"
-        for each in result["violations"]
-    ]
-    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-        found.append("wider than the screen")
-    return found
 
 
 @pytest.mark.parametrize("scheme", SCREENS)

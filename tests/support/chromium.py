@@ -110,3 +110,16 @@ def page(context: "BrowserContext") -> "Iterator[Page]":
 def _is_ours(said: Any) -> bool:
     # An aborted CDN and a 4xx that a test asks for are reported by the browser, not by a page of ours.
     return said.type == "error" and "Failed to load resource" not in said.text
+
+
+def faults(page: "Page") -> list[str]:
+    """What is wrong with a page: axe's violations, and whether it is wider than the screen."""
+    page.evaluate(npm_file(AXE_FILE).read_text(encoding="utf-8"))
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    found = [
+        f"{each['id']}: {each['help']}: {[node['target'] for node in each['nodes']]}"
+        for each in result["violations"]
+    ]
+    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        found.append("wider than the screen")
+    return found
