@@ -4,7 +4,7 @@
 appended. Whoever asks often keeps a `History` and appends to it, so that a long log is read once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from plimsoll.contract import acts
 from plimsoll.contract.announcement import Announcement, ChangeClass
 from plimsoll.contract.lasting import Lasting
-from plimsoll.contract.limits import ALL_MODELS, InvalidField
+from plimsoll.contract.limits import InvalidField
+from plimsoll.contract.subjects import introduced_by, named_by, subjects_of
 
 OPENED = "log.opened"
 ANNOUNCED = "change.announced"
@@ -284,15 +285,15 @@ class History:
         if not change.is_lasting:
             return []
         known = self.lasting(at)
-        taken, found = _subjects(change.announcement), []
-        taken |= _introduced(change.announcement, known)
+        taken, found = subjects_of(change.announcement), []
+        taken |= introduced_by(change.announcement, known)
         for later in self.ahead(at + 1):
             if later.order <= change.order:
                 continue
-            subjects = _subjects(later.announcement)
-            if taken & (subjects | _named(later.announcement)):
+            subjects = subjects_of(later.announcement)
+            if taken & (subjects | named_by(later.announcement)):
                 found.append(later)
-                taken |= subjects | _introduced(later.announcement, known)
+                taken |= subjects | introduced_by(later.announcement, known)
         return found
 
     def _put(self, change: ChangeInLog) -> None:
@@ -381,42 +382,3 @@ def _withdrawn(change: ChangeInLog, act: acts.Withdrawn, at: int) -> ChangeInLog
         # It had effect until now, and keeps it in every answer about then.
         return replace(gone, expires_at=at)
     return replace(gone, status=Status.WITHDRAWN)
-
-
-Subject = tuple[object, ...]
-
-
-def _subjects(announced: Announcement) -> set[Subject]:
-    """What a change gives values to."""
-    counting = announced.counting
-    return {
-        *(("limit", row.cell) for row in announced.rows),
-        *(("offer", offer.tier, offer.model) for offer in announced.offers),
-        *(("tier", tier.slug) for tier in announced.tiers),
-        *(("model", model.slug) for model in announced.models),
-        *(("text", metric) for metric in counting["texts"]),
-        *(
-            ("reserve", tier, metric)
-            for tier, amounts in counting["reserve"].items()
-            for metric in amounts
-        ),
-    }
-
-
-def _introduced(announced: Announcement, known: Lasting) -> set[Subject]:
-    """The tiers and models that nobody knew before."""
-    return {
-        *(("new tier", tier.slug) for tier in announced.tiers if tier.slug not in known.tiers),
-        *(("new model", each.slug) for each in announced.models if each.slug not in known.models),
-    }
-
-
-def _named(announced: Announcement) -> set[Subject]:
-    """The tiers and models that must exist for a change to make sense."""
-    pairs: Sequence[tuple[str, str]] = [
-        *((row.cell.tier, row.cell.model) for row in announced.rows),
-        *((offer.tier, offer.model) for offer in announced.offers),
-        *((tier, ALL_MODELS) for tier in announced.counting["reserve"]),
-    ]
-    tiers = {("new tier", tier) for tier, _ in pairs}
-    return {*tiers, *(("new model", model) for _, model in pairs)}
