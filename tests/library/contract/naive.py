@@ -23,6 +23,7 @@ class Change:
     rows: dict[Cell, Values | None]
     offers: dict[tuple[str, str], bool]
     reserve: dict[tuple[str, str], int]
+    keys_max: dict[str, int | None]
     status: str = "announced"
     notice_left: int | None = None
     held_by: int | None = None
@@ -33,7 +34,8 @@ class Change:
 
     @property
     def keys(self) -> set[Any]:
-        return {*self.rows, *self.offers, *(("reserve", *each) for each in self.reserve)}
+        reserves = (("reserve", *each) for each in self.reserve)
+        return {*self.rows, *self.offers, *self.keys_max, *reserves}
 
     def counts(self, at: int) -> bool:
         ended = self.expires is not None and self.expires <= at
@@ -47,6 +49,7 @@ class Layer:
     limits: dict[Cell, Values] = field(default_factory=dict)
     offers: set[tuple[str, str]] = field(default_factory=set)
     reserve: dict[tuple[str, str], int] = field(default_factory=dict)
+    keys_max: dict[str, int | None] = field(default_factory=dict)
 
 
 def cell_of(row: Mapping[str, Any]) -> Cell:
@@ -84,6 +87,7 @@ def _announced(body: Mapping[str, Any]) -> Change:
             for tier, amounts in body["counting"]["reserve"].items()
             for metric, amount in amounts.items()
         },
+        keys_max={tier["slug"]: tier["keys_max"] for tier in body["tiers"]},
     )
 
 
@@ -139,6 +143,7 @@ def lasting(
         for offer, offered in change.offers.items():
             (layer.offers.add if offered else layer.offers.discard)(offer)
         layer.reserve.update(change.reserve)
+        layer.keys_max.update(change.keys_max)
     return layer
 
 
