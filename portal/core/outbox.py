@@ -110,7 +110,16 @@ class SmtpTransport:
                 server.starttls(context=ssl.create_default_context())
             if parts.username:
                 server.login(unquote(parts.username), unquote(parts.password or ""))
-            server.send_message(message)
+            self._hand_over(server, message)
+
+    @staticmethod
+    def _hand_over(server: smtplib.SMTP, message: EmailMessage) -> None:
+        sender, to = (message[name].addresses[0].addr_spec for name in ("From", "To"))
+        if not f"{sender}{to}".isascii():
+            server.send_message(message)  # it knows what such addresses ask of a server
+            return
+        # `send_message` would write ">From" where a line begins with "From".
+        server.sendmail(sender, [to], message.as_bytes(policy=POLICY.clone(linesep="\r\n")))
 
     @staticmethod
     def _connected(parts: SplitResult) -> smtplib.SMTP:

@@ -21,7 +21,7 @@ from portal.core.outbox import (
 from tests.support import smtp
 
 SENDER = "Plimsoll <portal@portal.example>"
-TEXT = "Dear Eve,\n\n.a line with a dot\nGrüße ⚓️\n"
+TEXT = "Dear Eve,\n\n.a line with a dot\nFrom here on\nGrüße ⚓️\n"
 
 
 @pytest.fixture
