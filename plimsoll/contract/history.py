@@ -5,7 +5,7 @@ appended. Whoever asks often keeps a `History` and appends to it, so that a long
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from plimsoll.contract import acts
 from plimsoll.contract.announcement import Announcement, ChangeClass
 from plimsoll.contract.lasting import Lasting
 from plimsoll.contract.limits import InvalidField
+from plimsoll.contract.parts import Part, parts_of, value_of
 from plimsoll.contract.subjects import introduced_by, named_by, subjects_of
 
 OPENED = "log.opened"
@@ -74,7 +75,8 @@ class ChangeInLog:
     `announcement` is as first published; title, reason and instants beside it are the current
     ones. `expires_at` of an emergency cut that was ended early is that instant. `held_by` is the
     number of the change whose hold or withdrawal took this one along, `notice_left` the seconds
-    that were left when it was held.
+    that were left when it was held, `held_steps` each of its parts before and after the step that
+    the log foretold until then.
     """
 
     announcement: Announcement
@@ -89,6 +91,7 @@ class ChangeInLog:
     held_by: int | None = None
     hold_reason: str | None = None
     notice_left: int | None = None
+    held_steps: Mapping[Part, tuple[Any, Any]] = field(default_factory=dict)
     withdrawn_at: int | None = None
     withdraw_reason: str | None = None
     replaced_by: int | None = None
@@ -224,7 +227,7 @@ class History:
 
     # ---- reading ----
 
-    def _read(self, kind: str, body: Any, place: tuple[int, int]) -> None:
+    def _read(self, kind: object, body: Any, place: tuple[int, int]) -> None:
         replacing, self._replacing = self._replacing, None
         if kind == OPENED:
             seq, at = place
@@ -237,9 +240,9 @@ class History:
             )
         elif kind == ANNOUNCED:
             self._announce(Announcement.parse(body), place)
-        elif kind in acts.KINDS:
+        elif isinstance(kind, str) and kind in acts.KINDS:
             self._act(acts.parse_act(kind, body), place, replacing)
-        elif kind.startswith(("change.", "policy.")):
+        elif not isinstance(kind, str) or kind.startswith(("change.", "policy.")):
             raise InvalidField("kind", "is not known")
 
     def _announce(self, announced: Announcement, place: tuple[int, int]) -> None:
@@ -272,9 +275,13 @@ class History:
         after = _after(before, act, place)
         takes_along = change.status is Status.ANNOUNCED and after.status is not Status.ANNOUNCED
         followers = self.followers(change, at) if takes_along else []
+        held = [_held(each, act_reason(act), at, by=change.number) for each in followers]
+        held += [after] if after.status is Status.HELD else []
+        # What the log foretold is asked of all of them before any is taken out of it.
+        held = [replace(each, held_steps=self._step_of(each)) for each in held]
         self._put(after)
-        for follower in followers:
-            self._put(_held(follower, act_reason(act), at, by=change.number))
+        for each in held:
+            self._put(each)
 
     def followers(self, change: ChangeInLog, at: int) -> list[ChangeInLog]:
         """The later announced lasting changes that stand on a lasting change.
@@ -295,6 +302,14 @@ class History:
                 found.append(later)
                 taken |= subjects | introduced_by(later.announcement, known)
         return found
+
+    def _step_of(self, change: ChangeInLog) -> dict[Part, tuple[Any, Any]]:
+        """What happens to the parts of a lasting change at its instant, as the log stands."""
+        if not change.is_lasting:
+            return {}
+        before, after = (self._lasting(change.effective_at + late) for late in (0, 1))
+        parts = parts_of(change.announcement)
+        return {part: (value_of(before, part), value_of(after, part)) for part in parts}
 
     def _put(self, change: ChangeInLog) -> None:
         self.changes[change.number] = change
@@ -362,6 +377,7 @@ def _after(change: ChangeInLog, act: acts.AnyAct, place: tuple[int, int]) -> Cha
         held_by=None,
         hold_reason=None,
         notice_left=None,
+        held_steps={},
     )
 
 

@@ -107,6 +107,8 @@ def _check_place(history: History, new: Mapping[str, Any], now: int) -> None:
 
 def _check_kind(history: History, new: Mapping[str, Any]) -> None:
     kind, size = new["kind"], history.size
+    if not isinstance(kind, str):
+        raise RuleBroken(RuleCode.KIND, "a kind is a text")
     if size < len(_BEGINNING):
         if kind != _BEGINNING[size]:
             raise RuleBroken(RuleCode.KIND, "a log begins with log.opened and then change 1")

@@ -10,11 +10,10 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from plimsoll.contract import parts
-from plimsoll.contract.announcement import Announcement
 from plimsoll.contract.effect import OPENING_CHANGE
 from plimsoll.contract.history import ChangeInLog, History
 from plimsoll.contract.lasting import Lasting
-from plimsoll.contract.limits import Limit
+from plimsoll.contract.limits import Cell, Limit
 from plimsoll.contract.parts import Part, PartKind, Usable, parts_of
 
 
@@ -117,7 +116,7 @@ def _notice_for(step: Step, part: Part, act: Act, *, notice: Mapping[str, int]) 
     if held is None or not _is_own(step, part, held):
         return full
     least = max(notice["released_seconds"], held.notice_left or 0)
-    return max(full, least) if _outgrew(step, part, held.announcement) else least
+    return max(full, least) if _outgrew(step, part, held) else least
 
 
 def _is_own(step: Step, part: Part, change: ChangeInLog) -> bool:
@@ -125,21 +124,25 @@ def _is_own(step: Step, part: Part, change: ChangeInLog) -> bool:
     return is_there and part in parts_of(change.announcement)
 
 
-def _outgrew(step: Step, part: Part, announced: Announcement) -> bool:
-    """Whether a released step takes away more than its change announced.
+def _outgrew(step: Step, part: Part, held: ChangeInLog) -> bool:
+    """Whether a released step takes away more than what the log foretold when it was held.
 
-    Only limits tell what they were announced from; the other parts count as they are.
+    What an announcement calls `from` tells nothing: two changes of one instant may raise and take
+    back, so that no step was ever a cut.
     """
-    if part.kind is not PartKind.LIMIT:
-        return False
     now = step.values(part)
-    rows = [row for row in announced.rows if Part.of_cell(row.cell) == part]
-    cells = {row.cell for row in rows}
-    others = frozenset(limit for limit in now[0].value if limit.cell not in cells)
-    was = others | _there(row.before for row in rows), others | _there(row.after for row in rows)
-    was_before, was_after = (Usable(is_offered=True, value=limits) for limits in was)
-    return _is_larger(part, (was_before, was_after), now)
+    was = held.held_steps[part]
+    if part.kind is PartKind.LIMIT:
+        was = _with_others(was[0], now, held), _with_others(was[1], now, held)
+    return not parts.takes_away(part, *was) or _is_larger(part, was, now)
 
 
-def _there(limits: Iterator[Limit | None]) -> frozenset[Limit]:
-    return frozenset(limit for limit in limits if limit is not None)
+def _with_others(was: Usable, now: tuple[Usable, Usable], held: ChangeInLog) -> Usable:
+    """The limits that a change gives values to as they were, among the others as they are now."""
+    own = {row.cell for row in held.announcement.rows}
+    others = (limit for limit in now[0].value if limit.cell not in own)
+    return Usable(was.is_offered, frozenset([*_of(was, own), *others]))
+
+
+def _of(usable: Usable, cells: set[Cell]) -> list[Limit]:
+    return [limit for limit in usable.value if limit.cell in cells]

@@ -32,7 +32,7 @@ OFFERS = (("build", "opus-5"), ("build", "sonnet-5"), ("start", "sonnet-5"))
 TEXTS = {"requests": "Each admitted request counts one."}
 RESERVE = {"build": {"output_tokens": 4096}, "start": {"output_tokens": 4096}}
 
-Rows = Mapping[Cell, int | tuple[int, int] | None]
+Rows = Mapping[Cell, int | tuple[int, int] | None] | list[dict[str, Any]]
 
 
 def values(cell: Cell, given: int | tuple[int, int] | None) -> dict[str, Any] | None:
@@ -108,7 +108,7 @@ class Chronicle:
             "counting": {"reserve": {}, "texts": {}},
             **fields,
         }
-        body.setdefault("rows", self._rows(rows or {}, body))
+        body["rows"] = rows if isinstance(rows, list) else self._rows(rows or {}, body)
         for name in ("models", "tiers", "offers", "rows"):
             body[name] = sorted(body[name], key=encode)
         return self.entry("change.announced", body, at)

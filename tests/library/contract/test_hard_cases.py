@@ -461,3 +461,39 @@ def test_what_is_in_force_stays(log, kind):
 
     assert log.refused(log.act(kind, 2, at=0, **extra)).code is RuleCode.STATE
     assert log.refused(log.act(kind, 1, at=HOUR, **extra)).code is RuleCode.STATE
+
+
+def test_a_gain_of_two_changes_at_one_instant_does_not_come_back_as_a_loss_in_seven_days(log):
+    """The second one starts `from` 9,000, which nobody ever had: it was no cut on the timeline."""
+    log.announce(0, {BUILD: 9000}, effective=2 * DAY)
+    log.announce(0, {BUILD: 6000}, effective=2 * DAY)
+    log.hold(3, at=DAY)
+
+    seven = log.act("released", 3, at=2 * DAY, effective_at=9 * DAY)
+
+    assert log.quotas(2 * DAY) == [9000]
+    assert short_of_notice(log, seven).earliest == START + 32 * DAY
+
+
+def test_limits_of_a_held_offer_do_not_come_back_as_a_cut_in_seven_days(log):
+    """They were neither gain nor loss while nobody could use the model."""
+    opus = Cell("start", "opus-5", "requests", Kind.BUCKET, 60)
+    offers = [offer(("start", "opus-5"))]
+    log.announce(0, {opus: 1000}, offers=offers, effective=2 * DAY)
+    log.hold(2, at=DAY)
+    log.announce(DAY, {opus: 5000}, offers=offers)
+
+    seven = log.act("released", 2, at=2 * DAY, effective_at=9 * DAY)
+
+    assert short_of_notice(log, seven).earliest == START + 32 * DAY
+
+
+def test_a_released_limit_is_judged_by_itself_among_limits_that_moved_meanwhile(log):
+    """What was announced and held is 4,000 a minute; the hourly limit had notice of its own."""
+    log.announce(0, {BUILD_HOUR: 100_000}, effective=31 * DAY)
+    log.announce(0, {BUILD: 4000}, effective=30 * DAY)
+    log.hold(3, at=29 * DAY)
+
+    log.release(3, at=32 * DAY, effective_at=39 * DAY)
+
+    assert log.quotas(39 * DAY - 1, 39 * DAY) == [5000, 4000]
