@@ -8,6 +8,7 @@ from portal.admin import gateways as admin_gateways
 from portal.admin import log as admin_log
 from portal.admin import views as admin
 from portal.changelog import cli as changelog_cli
+from portal.changelog import documents
 from portal.changelog import subscription_views as subscriptions
 from portal.changelog import views as changelog
 from portal.config import Settings
@@ -40,6 +41,7 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
     # Everyone.
     app.register_blueprint(transparency.bp)
     app.register_blueprint(changelog.bp)
+    app.register_blueprint(documents.bp)
     app.register_blueprint(subscriptions.bp)
     app.register_blueprint(limits.bp)
     app.register_blueprint(docs.bp)

@@ -1,4 +1,4 @@
-from portal.core.errors import Conflict, Invalid
+from portal.core.errors import Conflict, Invalid, NotFound
 
 
 class BadCatalog(Invalid):
@@ -62,3 +62,14 @@ class AlreadySubscribed(Conflict):
 class AddressUnconfirmed(Conflict):
     code = "address_unconfirmed"
     public = "First confirm your address: your overview says how."
+
+
+class WordsLost(NotFound):
+    """The log kept the hash, the database lost the text."""
+
+    code = "words_lost"
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(
+            f"These words are lost. What the log holds of them is their SHA-256: {sha256}."
+        )

@@ -1,9 +1,13 @@
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from wtforms import Field
-from wtforms.widgets import TextInput
+from wtforms import Field, HiddenField, SelectField, SelectMultipleField
+from wtforms.fields import SelectChoice
+from wtforms.validators import Regexp
+from wtforms.widgets import CheckboxInput, ListWidget, TextInput
 
+from plimsoll.contract.direction import Direction
 from portal.web.forms import BaseForm
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -41,14 +45,68 @@ def _seconds(text: str) -> int:
     raise ValueError("Give a date such as 2026-12-24, or an instant such as 2026-12-24T12:00:00Z.")
 
 
-class PointInTimeForm(BaseForm):
-    """Asks for the limits at another time. It changes nothing, so it carries no token."""
+class QueryForm(BaseForm):
+    """Asks and changes nothing, so it carries no token."""
 
     class Meta:
         csrf = False
 
+
+class PointInTimeForm(QueryForm):
+    """Asks for the limits at another time, and for what was known at another time."""
+
     at = PointInTimeField(
-        "Date or instant",
+        "The limits at",
         description="A date such as 2026-12-24 (from 00:00 UTC), or an instant such as"
         " 2026-12-24T12:00:00Z. Empty means now.",
+    )
+    known_at = PointInTimeField(
+        "As announced by",
+        description="What was published by then, in the same form. Empty means all that is"
+        " published today.",
+    )
+
+
+class FilterForm(QueryForm):
+    """What of the changelog to show. Empty means all."""
+
+    tier = SelectMultipleField(
+        "Tiers",
+        widget=ListWidget(prefix_label=False),
+        option_widget=CheckboxInput(),
+    )
+    model = SelectField("Model", default="")
+    direction = SelectField(
+        "Direction",
+        default="",
+        choices=[
+            SelectChoice("", "Any"),
+            SelectChoice(Direction.TIGHTENING.value, "Tightening, or mixed"),
+            SelectChoice(Direction.MIXED.value, "Mixed"),
+            SelectChoice(Direction.LOOSENING.value, "Loosening"),
+            SelectChoice(Direction.NEUTRAL.value, "Neither"),
+        ],
+    )
+    when = SelectField(
+        "When",
+        default="",
+        choices=[SelectChoice("", "Any time"), SelectChoice("upcoming", "Still to come")],
+    )
+
+    def offer(
+        self, *, tiers: Iterable[tuple[str, str]], models: Iterable[tuple[str, str]]
+    ) -> "FilterForm":
+        """Say which tiers and models can be chosen, as (slug, name)."""
+        self.tier.choices = [SelectChoice(slug, name) for slug, name in tiers]
+        named = [SelectChoice(slug, name) for slug, name in models]
+        self.model.choices = [SelectChoice("", "Any"), *named]
+        return self
+
+
+class MarkReadForm(BaseForm):
+    """Says up to where the list was read: what came while it was being read stays unread."""
+
+    # Microseconds since 1970.
+    until = HiddenField(
+        validators=[Regexp(r"\d{1,17}\Z", re.ASCII, message="Load the list again.")]
     )

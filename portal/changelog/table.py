@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from plimsoll.contract import canonical
@@ -9,10 +10,13 @@ from plimsoll.contract.fold import LimitInForce, Policy
 from plimsoll.contract.limits import ALL_MODELS, METRICS, Cell, Kind, Period
 from plimsoll.contract.terms import Tier
 from portal.changelog import words
-from portal.transparency.queries import SignedLog
+from portal.changelog.timeline import Turn, coming, offer_turn
+from portal.transparency.queries import Timeline
 from portal.web.filters import iso
 
 ALL_MODELS_TEXT = "All models together"
+# How many coming values a cell names.
+LATER_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,30 @@ class TierCard:
 
 @dataclass(frozen=True)
 class Value:
-    """One cell of the table. Without an `amount` it is not limited, or (`offered` False) not to be had."""
+    """One cell of the table. Without an `amount` it is not limited, or (`offered` False) not to be had.
+
+    `coming` is what it will hold, `turn` when it is no longer offered, or will be.
+    """
 
     amount: str | None = None
     notes: tuple[str, ...] = ()
     change: int | None = None
     offered: bool = True
+    quota: int = 0
+    coming: tuple["Later", ...] = ()
+    turn: Turn | None = None
+
+
+@dataclass(frozen=True)
+class Later:
+    """What a cell will hold from `at` (Unix seconds) on, by the start or end of a change."""
+
+    amount: str
+    at: int
+    change: int
+    is_end: bool
+    quota: int | None
+    is_less: bool
 
 
 @dataclass(frozen=True)
@@ -76,8 +98,12 @@ class LimitsTable:
         return [{"title": "Limit"}, *headings]
 
 
-def make_table(policy: Policy, *, held: Mapping[str, tuple[str, ...]]) -> LimitsTable:
-    """The table of a policy; `held` says which of the reader's organisations are on which tier."""
+def make_table(timeline: Timeline, at: int, *, held: Mapping[str, tuple[str, ...]]) -> LimitsTable:
+    """The table at Unix second `at`, with what comes after.
+
+    `held` says which of the reader's organisations are on which tier.
+    """
+    policy = timeline.policy(at)
     tiers = policy.tiers_by_rank()
     models = {slug: model.name for slug, model in policy.models.items()}
     return LimitsTable(
@@ -85,7 +111,7 @@ def make_table(policy: Policy, *, held: Mapping[str, tuple[str, ...]]) -> Limits
         sections=tuple(
             Section(f"model-{slug.replace('.', '-')}", title, lines)
             for slug, title in {**models, ALL_MODELS: ALL_MODELS_TEXT}.items()
-            if (lines := tuple(_lines(policy, tiers, model=slug)))
+            if (lines := tuple(_lines(timeline, at, model=slug)))
         ),
         counting=tuple(_counting(policy, tiers)),
         changes=tuple(sorted({each.change for each in policy.limits.values()})),
@@ -110,32 +136,59 @@ def _card(tier: Tier, orgs: tuple[str, ...]) -> TierCard:
     )
 
 
-def _lines(policy: Policy, tiers: list[Tier], *, model: str) -> Iterable[Line]:
+def _lines(timeline: Timeline, at: int, *, model: str) -> Iterable[Line]:
+    policy = timeline.policy(at)
     cells = [cell for cell in policy.limits if cell.model == model]
     measures: dict[tuple[str, Period, Kind], Cell] = {}
     for cell in sorted(cells, key=page_order):
         measures.setdefault((cell.metric, cell.period, cell.kind), cell)
     for (metric, period, kind), example in measures.items():
-        found = (Cell(tier.slug, model, metric, kind, period) for tier in tiers)
+        tiers = (tier.slug for tier in policy.tiers_by_rank())
+        found = (Cell(tier, model, metric, kind, period) for tier in tiers)
         yield Line(
             title=words.capital(words.measure(example)),
             manner=words.manner(example),
-            values=tuple(_value(policy, cell) for cell in found),
+            values=tuple(_value(timeline, at, cell) for cell in found),
         )
 
 
-def _value(policy: Policy, cell: Cell) -> Value:
-    if cell.model != ALL_MODELS and (cell.tier, cell.model) not in policy.offers:
-        return Value(offered=False)
-    held = policy.limits.get(cell)
+def _value(timeline: Timeline, at: int, cell: Cell) -> Value:
+    policy, turn = timeline.policy(at), None
+    if cell.model != ALL_MODELS:
+        pair = (cell.tier, cell.model)
+        turn = offer_turn(timeline, pair, at)
+        if pair not in policy.offers:
+            return Value(offered=False, turn=turn)
+    held, later = policy.limits.get(cell), tuple(_later(timeline, at, cell))
     if held is None:
-        return Value()
+        return Value(coming=later, turn=turn)
     notes = (words.spread(held.limit), words.burst(held.limit))
     return Value(
         amount=words.amount(cell.metric, held.limit.quota),
         notes=tuple(note for note in notes if note),
         change=held.change,
+        quota=held.limit.quota,
+        coming=later,
+        turn=turn,
     )
+
+
+def _later(timeline: Timeline, at: int, cell: Cell) -> Iterable[Later]:
+    """What the cell will hold, as far as a table can tell; the rest stands in the changelog."""
+    before = timeline.policy(at).limits.get(cell)
+    quota = before.limit.quota if before else None
+    for limit, turn in islice(coming(timeline, cell, at), LATER_MAX):
+        shown = words.amount(cell.metric, limit.quota) if limit else "no limit"
+        extra = words.burst(limit) if limit else None
+        yield Later(
+            amount=f"{shown}, {extra}" if extra else shown,
+            at=turn.at,
+            change=turn.change,
+            is_end=turn.is_end,
+            quota=limit.quota if limit else None,
+            is_less=limit is not None and (quota is None or limit.quota < quota),
+        )
+        quota = limit.quota if limit else None
 
 
 def _counting(policy: Policy, tiers: list[Tier]) -> Iterable[tuple[str, str]]:
@@ -155,11 +208,10 @@ def _reserves(policy: Policy, tiers: list[Tier], *, metric: str) -> str:
     return f"The reserve is {shown}."
 
 
-def make_document(log: SignedLog, at: int) -> bytes:
+def make_document(timeline: Timeline, at: int) -> bytes:
     """`/limits.json` at Unix second `at`: no clock in it, so the same limits are the same bytes (EXACT 18)."""
-    policy = log.policy(at)
-    ends = _ends(log, at)
-    limits = [_wire(held, ends.get(cell)) for cell, held in sorted(policy.limits.items())]
+    policy = timeline.policy(at)
+    limits = [_wire(held, _end(timeline, cell, at)) for cell, held in sorted(policy.limits.items())]
     offers = [{"tier": tier, "model": model} for tier, model in sorted(policy.offers)]
     return canonical.encode(
         {
@@ -173,17 +225,10 @@ def make_document(log: SignedLog, at: int) -> bytes:
     )
 
 
-def _ends(log: SignedLog, at: int) -> dict[Cell, int]:
+def _end(timeline: Timeline, cell: Cell, at: int) -> int | None:
     """When a limit stops being what it is, as far as that is announced."""
-    now, ends = log.policy(at).limits, {}
-    step = log.next_step(at)
-    while step is not None:
-        then = log.policy(step).limits
-        for cell, held in now.items():
-            if cell not in ends and (cell not in then or then[cell].limit != held.limit):
-                ends[cell] = step
-        step = log.next_step(step)
-    return ends
+    first = next(coming(timeline, cell, at), None)
+    return first.turn.at if first else None
 
 
 def _wire(held: LimitInForce, ends_at: int | None) -> dict[str, Any]:

@@ -1,62 +1,114 @@
-import hashlib
+from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, url_for
 
-from portal.changelog import queries
-from portal.changelog.forms import PointInTimeForm
-from portal.changelog.table import make_document
-from portal.core import clock
-from portal.core.errors import Invalid
+from portal.accounts.login import current_actor, viewer
+from portal.changelog import reading
+from portal.changelog.change_list import (
+    ChangeList,
+    Filter,
+    get_change_list,
+    get_choices,
+    get_reader,
+)
+from portal.changelog.change_page import get_change_page
+from portal.changelog.forms import FilterForm, MarkReadForm
+from portal.changelog.news_page import get_news_page
+from portal.changelog.notice_page import get_notice_page
+from portal.core.db import transaction
 from portal.web import responses
 from portal.web.public import public
 from portal.web.session import session
 
 bp = Blueprint("changelog", __name__)
 
-MAX_AGE_SECONDS = 60
+PAGE = "changelog/changes.html"
+FRAGMENT = "changelog/_list.html"
 # Above any number of changes, below what an integer column takes.
 NUMBER = "<int(max=999999999):number>"
-
-
-@bp.get("/limits.json")
-@public
-def limits_document() -> Response:
-    form = PointInTimeForm(request.args)
-    if not form.validate():
-        raise Invalid(" ".join(form.at.errors), field="at")
-    log, now = queries.get_document_source(session()), clock.timestamp()
-    at = now if form.at.data is None else form.at.data
-    body = make_document(log, at)
-    return _document(body, seconds=(log.next_step(now) or now + MAX_AGE_SECONDS) - now)
-
-
-def _document(body: bytes, *, seconds: int) -> Response:
-    """A document that every page may read, kept no longer than to the next effective instant."""
-    response = Response(body, content_type="application/json")
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["Cache-Control"] = f"public, max-age={min(seconds, MAX_AGE_SECONDS)}"
-    response.set_etag(hashlib.sha256(body).hexdigest())
-    response.make_conditional(request)
-    return response
+PAGES_MAX = 10**6
 
 
 @bp.get("/changelog")
 @public
 def changes() -> Response:
-    return responses.page("changelog/changes.html", changes=queries.list_changes(session()))
+    form = _filter_form()
+    is_valid = form.validate()
+    answer = responses.page if is_valid else responses.invalid
+    asked = _asked(form) if is_valid else Filter()
+    return answer(PAGE, fragment=FRAGMENT, form=form, **_list(asked))
+
+
+@bp.post("/changelog/read")
+def mark_read() -> Response:
+    form = MarkReadForm()
+    if not form.validate():
+        values = {"form": _filter_form(), "mark_errors": form.errors, **_list(Filter())}
+        return responses.invalid(PAGE, fragment=FRAGMENT, **values)
+    with transaction(session()):
+        reading.mark_read(
+            session(), user_id=current_actor().user_id or "", until=int(form.until.data)
+        )
+    values = {"form": _filter_form(), **_list(Filter())}
+    to = url_for("changelog.changes")
+    return responses.done(to, message="All is marked as read.", fragment=FRAGMENT, **values)
 
 
 @bp.get(f"/changelog/{NUMBER}")
 @public
 def change(number: int) -> Response:
-    page = queries.get_change_page(session(), number)
-    return responses.page("changelog/change.html", page=page)
+    return responses.page("changelog/change.html", page=get_change_page(session(), number))
 
 
-@bp.get(f"/changelog/{NUMBER}.md")
+@bp.get("/changelog/ann_<announcement>")
 @public
-def reason(number: int) -> Response:
-    """The reason to the byte: its SHA-256 stands in the log (EXACT 16)."""
-    return Response(
-        queries.get_reason(session(), number), content_type="text/markdown; charset=utf-8"
+def announcement(announcement: str) -> Response:
+    return responses.page(
+        "changelog/news.html", page=get_news_page(session(), f"ann_{announcement}")
     )
+
+
+@bp.get("/changelog/notice")
+@public
+def notice() -> Response:
+    return responses.page("changelog/notice.html", page=get_notice_page(session()))
+
+
+def _filter_form() -> FilterForm:
+    choices = get_choices(session())
+    return FilterForm(request.args).offer(tiers=choices.tiers, models=choices.models)
+
+
+def _asked(form: FilterForm) -> Filter:
+    return Filter(
+        tiers=tuple(form.tier.data or ()),
+        model=form.model.data or "",
+        direction=form.direction.data or "",
+        is_upcoming=form.when.data == "upcoming",
+    )
+
+
+def _list(asked: Filter) -> dict[str, Any]:
+    """What the list shows; `query` is the filter as it stands in addresses of further pages."""
+    person = viewer()
+    reader = get_reader(session(), person.user_id if person else None)
+    number = min(request.args.get("page", 1, type=int), PAGES_MAX)
+    page: ChangeList = get_change_list(session(), asked=asked, reader=reader, number=number)
+    query: dict[str, Any] = {
+        name: values for name, values in request.args.lists() if name in FILTERS and any(values)
+    }
+
+    def page_url(number: int) -> str:
+        return url_for("changelog.changes", **query, page=number)
+
+    return {
+        "page": page,
+        "asked": asked,
+        "newer": page_url(page.number - 1) if page.number > 1 else None,
+        "older": page_url(page.number + 1) if page.number < page.pages else None,
+        "my_tiers": reader.tiers,
+        "mark_errors": {},
+    }
+
+
+FILTERS = {"tier", "model", "direction", "when"}

@@ -3,47 +3,36 @@
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from plimsoll.contract.limits import METRICS, Cell, Kind, Limit, Period
+from plimsoll.contract.limits import METRICS, Cell, Kind, Limit
+from plimsoll.contract.wording import MICROUSD_IN_CENT, amount, measure, per
 
-MICROUSD_IN_CENT = 10_000
-CENTS_IN_DOLLAR = 100
+__all__ = [
+    "allowance",
+    "amount",
+    "burst",
+    "capital",
+    "entry",
+    "keys",
+    "listing",
+    "manner",
+    "measure",
+    "per",
+    "percent",
+    "requirement",
+    "requirements",
+    "spread",
+    "step",
+]
+
 DAY = 86_400
 DAYS_IN_MONTH = 30
 MINUS = "\u2212"
-_PERIODS = ((604_800, "week"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 _ROUND = ((10**9, "billion"), (10**6, "million"))
 _ENTRIES = {
     "automatic": "Automatically, once you meet the requirements",
     "request": "On request",
     "contact": "Talk to us",
 }
-
-
-def measure(cell: Cell) -> str:
-    """What a limit counts, and over what time: "requests per minute", "requests at once"."""
-    title = METRICS[cell.metric].title
-    return title if cell.period is None else f"{title} {per(cell.period)}"
-
-
-def per(period: Period) -> str:
-    """How a period reads: "per minute", "per 5 hours", "per calendar month", "at once"."""
-    if period is None:
-        return "at once"
-    if period == "month":
-        return "per calendar month"
-    size, unit = next(pair for pair in _PERIODS if period % pair[0] == 0)
-    count = period // size
-    return f"per {unit}" if count == 1 else f"per {count:,} {unit}s"
-
-
-def amount(metric: str, quota: int) -> str:
-    """A quota as people read it, exact: "1,000"; money in dollars."""
-    if METRICS[metric].unit != "microusd":
-        return f"{quota:,}"
-    if quota % MICROUSD_IN_CENT:
-        return f"{quota:,} microdollars"
-    dollars, cents = divmod(quota // MICROUSD_IN_CENT, CENTS_IN_DOLLAR)
-    return f"${dollars:,}.{cents:02}" if cents else f"${dollars:,}"
 
 
 def allowance(limit: Limit) -> str:

@@ -33,6 +33,15 @@ class GatewayRow:
     nacks: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Holding:
+    """How many of the enrolled gateways hold a record, and since when."""
+
+    enrolled: int
+    holding: int
+    received_at: tuple[datetime, ...]
+
+
 def get_head(session: Session) -> SyncHead:
     """Where the state stands."""
     return session.execute(select(SyncHead).execution_options(populate_existing=True)).scalar_one()
@@ -94,6 +103,39 @@ def list_gateways(session: Session) -> list[GatewayRow]:
 def count_local_gateways(session: Session) -> int:
     """How many gateways count for themselves: with two or more, a limit holds at each (SYNC 3)."""
     return sum(row.health.get("counters") == "local" for row in list_gateways(session))
+
+
+def get_holding(
+    session: Session, record: tuple[str, str], *, since: tuple[str, str | None]
+) -> Holding:
+    """The enrolled gateways that have acknowledged the newest form of `record` (kind, id).
+
+    Beside them, when each first said that it holds a later state than the one that brought `since`:
+    what an entry says is enforced with the checkpoint, which is the next commit at the earliest.
+    """
+    revision, brought = _revision_of(session, *record), _revision_of(session, *since) or 0
+    first = (
+        select(func.min(SyncAck.received_at))
+        .where(SyncAck.gateway_id == Gateway.id, SyncAck.revision > brought)
+        .correlate(Gateway)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(Gateway.acknowledged, first).where(Gateway.removed_at.is_(None))
+    ).all()
+    holding = [
+        received_at
+        for acknowledged, received_at in rows
+        if revision is not None and acknowledged is not None and acknowledged >= revision
+    ]
+    known = tuple(received_at for received_at in holding if received_at is not None)
+    return Holding(enrolled=len(rows), holding=len(holding), received_at=known)
+
+
+def _revision_of(session: Session, kind: str, record_id: str | None) -> int | None:
+    return session.scalar(
+        select(SyncRecord.revision).where(SyncRecord.kind == kind, SyncRecord.id == record_id)
+    )
 
 
 def get_receipt(session: Session, kind: str, record_id: str) -> Receipt:

@@ -5,8 +5,9 @@ from typing import Any
 from plimsoll.contract import canonical
 from plimsoll.contract.announcement import Announcement, ChangeClass, Row
 from plimsoll.contract.catalog import parse_catalog
+from plimsoll.contract.history import read
 from plimsoll.contract.limits import Limit
-from portal.transparency.queries import SignedLog
+from portal.transparency.queries import Timeline
 from tests.support.worlds import SAMPLE
 
 FIRST = 1_000_000
@@ -34,14 +35,14 @@ def next_change(before: Limit, after: Limit | None, *, at: int, number: int = 2)
     )
 
 
-def make_log(*changes: Announcement) -> SignedLog:
-    """A signed log that announces the sample catalogue at FIRST and then these changes.
+def make_log(*changes: Announcement) -> Timeline:
+    """What follows from a log that announces the sample catalogue at FIRST and then these changes.
 
-    The rule lets no second change through yet; what pages and documents make of one is pure.
+    They need not be lawful: what pages and documents make of them is pure.
     """
     bodies = [first_change(), *changes]
     entries: list[dict[str, Any]] = [
         {"at": FIRST, "body": body.to_wire(), "kind": "change.announced", "seq": seq}
         for seq, body in enumerate(bodies)
     ]
-    return SignedLog(None, [canonical.encode(entry).decode() for entry in entries])
+    return Timeline(read(entries))

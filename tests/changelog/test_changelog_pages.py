@@ -7,17 +7,19 @@ from tests.support.worlds import SAMPLE, publish
 
 
 def entry_body(client):
-    return canonical.decode(client.get("/log/entries?from=1").data.strip())["body"]
+    return canonical.decode(client.get("/log/entries?from=1&to=2").data.strip())["body"]
 
 
 def test_the_list_leads_to_the_change(visit, catalog):
     page = visit.get("/changelog")
 
     assert page.text.startswith("Changelog No change is announced.")
-    row = page.table("Published changes, newest first").row("Change 1")
-    assert row["What it is about"] == "Our limits"
-    assert (row["In force from"], row["State"]) == ("2026-11-02 11:00 UTC", "In force")
-    assert page.link("Change 1") == "/changelog/1"
+    (line,) = page.all(".news-line")
+    assert line == (
+        "Change 1: Our limits In force Neutral In force since 2026-11-02 11:00 UTC."
+        " For every tier. Announced 2026-11-02 11:00 UTC."
+    )
+    assert page.link("Change 1: Our limits") == "/changelog/1"
 
 
 def test_an_empty_list_says_what_will_stand_there(visit):
@@ -28,15 +30,17 @@ def test_a_change_says_first_since_when_and_what(visit, catalog):
     page = visit.get("/changelog/1")
 
     assert page.h1 == "Change 1: Our limits"
-    assert "In force since 2026-11-02 11:00 UTC: 39 new limits." in page.text
+    assert "In force since 2026-11-02 11:00 UTC: 39 new limits and" in page.text
     assert "The limits this portal opens with." in page.text
 
 
 def test_the_diff_reads_as_sentences(visit, catalog):
     table = visit.get("/changelog/1").table("Build")
 
-    assert table.row("Sonnet 5 · input tokens per minute")["Change"] == "5,000,000 (new)"
-    assert table.row("All models together · spend per calendar month")["Change"] == "$1,000 (new)"
+    row = table.row("Sonnet 5 · input tokens per minute")
+    assert (row["Before"], row["After"], row["Difference"]) == ("none", "5,000,000", "new")
+    row = table.row("All models together · spend per calendar month")
+    assert row["After"] == "$1,000"
 
 
 def test_a_change_leads_to_its_entry(visit, client, catalog):
@@ -64,8 +68,9 @@ def test_windows_line_ends_and_decomposed_letters_do_not_break_the_hash(
 
     assert raw.decode() == "Caf\u00e9 first.\n\nThen **tea** & <i>cake</i>."
     assert hashlib.sha256(raw).hexdigest() == entry_body(client)["reason_sha256"]
-    paragraphs = visit.get("/changelog/1").all(".prose p")
-    assert paragraphs == ["Caf\u00e9 first.", "Then **tea** & <i>cake</i>."]
+    page = visit.get("/changelog/1")
+    assert page.all(".prose strong") == ["tea"]
+    assert page.all(".prose p") == ["Caf\u00e9 first.", "Then tea & <i>cake</i>."]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 import json
+from dataclasses import replace
 
 from plimsoll.contract.limits import Cell, Kind, Limit
+from plimsoll.contract.terms import Offer
 from portal.changelog.table import make_document, make_table
 from tests.changelog.logs import FIRST, make_log, next_change
 
@@ -78,23 +80,40 @@ def test_the_next_step_is_the_first_instant_ahead():
 
 
 def test_a_model_that_a_tier_does_not_offer_is_no_unlimited_one():
-    policy = make_log().policy(FIRST)
-    offers = policy.offers - {("build", "sonnet-5")}
-    without = type(policy)(**{**vars(policy), "offers": offers})
+    gone = replace(
+        next_change(BEFORE, AFTER, at=LATER),
+        rows=(),
+        offers=(Offer("build", "sonnet-5", offered=False, replacement=("build", "opus-5")),),
+    )
+    log = make_log(gone)
 
-    table = make_table(without, held={})
+    before, after = (make_table(log, at, held={}) for at in (FIRST, LATER))
 
-    section = next(each for each in table.sections if each.title == "Sonnet 5")
-    start, build, _ = section.lines[0].values
+    start, build, _ = section(before).lines[0].values
+    assert (build.amount, build.offered, build.turn) == ("5,000", True, (LATER, 2, False))
+    start, build, _ = section(after).lines[0].values
     assert (start.amount, start.offered) == ("1,000", True)
     assert (build.amount, build.offered) == (None, False)
+
+
+def test_a_cell_says_what_it_will_hold_and_by_which_change():
+    log = make_log(next_change(BEFORE, AFTER, at=LATER))
+
+    now, then = (make_table(log, at, held={}) for at in (FIRST, LATER))
+
+    (later,) = section(now).lines[0].values[1].coming
+    assert (later.amount, later.at, later.change, later.is_less) == ("4,000", LATER, 2, True)
+    assert section(then).lines[0].values[1].coming == ()
+
+
+def section(table):
+    return next(each for each in table.sections if each.title == "Sonnet 5")
 
 
 def test_a_metric_without_a_limit_in_one_tier_is_said():
     log = make_log(next_change(BEFORE, None, at=LATER))
 
-    table = make_table(log.policy(LATER), held={})
+    values = section(make_table(log, LATER, held={})).lines[0].values
 
-    section = next(each for each in table.sections if each.title == "Sonnet 5")
-    assert [value.amount for value in section.lines[0].values] == ["1,000", None, "10,000"]
-    assert section.lines[0].values[1].offered
+    assert [value.amount for value in values] == ["1,000", None, "10,000"]
+    assert values[1].offered

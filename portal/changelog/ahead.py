@@ -1,0 +1,110 @@
+"""What will change next, for whoever is on certain tiers: the first question of every reader."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+
+from plimsoll.contract.direction import Direction, direction_of, takes_away
+from plimsoll.contract.effect import Effect, Item
+from plimsoll.contract.history import ChangeInLog, State
+from plimsoll.contract.limits import Limit
+from plimsoll.contract.parts import PartKind
+from portal.changelog.diff import Diff, diff_of
+from portal.changelog.lines import ChangeLine, change_line
+from portal.changelog.timeline import Turn, effect, turns_after
+from portal.transparency.queries import Timeline
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A change that starts, or ends (`is_end`), at `at` (Unix seconds), and what that does."""
+
+    line: ChangeLine
+    at: int
+    is_end: bool
+    diff: Diff
+
+    @property
+    def is_tightening(self) -> bool:
+        return takes_away(Direction(self.diff.direction_code))
+
+    @property
+    def first(self) -> str:
+        """What it does, in one sentence without the full stop."""
+        return self.diff.sentences[0] if self.diff.sentences else self.line.title
+
+    @property
+    def others(self) -> int:
+        """How many more sentences there are."""
+        return max(0, len(self.diff.sentences) - 1)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """All that is announced beyond an instant; held changes have no instant yet."""
+
+    steps: tuple[Ahead, ...] = ()
+    held: tuple[ChangeLine, ...] = ()
+
+    @property
+    def has_tightening(self) -> bool:
+        return any(step.is_tightening for step in self.steps)
+
+
+def outline(timeline: Timeline, *, at: int, tiers: Collection[str] = ()) -> Outline:
+    """What is announced after Unix second `at` and touches one of `tiers` (none given: any)."""
+    changes = timeline.history.changes
+    steps = (
+        _ahead(timeline, turn, at=at, tiers=tiers)
+        for turn in turns_after(timeline, at)
+        if change_line(changes[turn.change], at=at).touches(tiers=tiers)
+    )
+    lines = (change_line(change, at=at) for change in changes.values())
+    return Outline(
+        steps=tuple(step for step in steps if step.diff.lines),
+        held=tuple(
+            line for line in lines if line.state is State.HELD and line.touches(tiers=tiers)
+        ),
+    )
+
+
+def _ahead(timeline: Timeline, turn: Turn, *, at: int, tiers: Collection[str]) -> Ahead:
+    change = timeline.history.changes[turn.change]
+    found = _ending(timeline, change) if turn.is_end else effect(timeline, turn.change)
+    return Ahead(
+        line=change_line(change, at=at),
+        at=turn.at,
+        is_end=turn.is_end,
+        diff=diff_of(only(found, tiers)),
+    )
+
+
+def only(effect: Effect, tiers: Collection[str]) -> Effect:
+    """The part of an effect that touches one of these tiers; none given means all of it."""
+    if not tiers:
+        return effect
+    items = (
+        item for item in effect.items if replace(effect, items=(item,)).tiers.intersection(tiers)
+    )
+    return replace(effect, items=tuple(items))
+
+
+def _ending(timeline: Timeline, change: ChangeInLog) -> Effect:
+    """What it does that a temporary change ends: the limits in force just before and then."""
+    ends_at = change.expires_at or 0
+    before, after = timeline.policy(ends_at - 1), timeline.policy(ends_at)
+    items: list[Item] = []
+    for row in change.announcement.rows:
+        held, then = before.limits.get(row.cell), after.limits.get(row.cell)
+        step = (held.limit if held else None, then.limit if then else None)
+        if step[0] != step[1]:
+            cell = row.cell
+            direction = direction_of(*(list(_given(side)) for side in step))
+            items.append(
+                Item(PartKind.LIMIT, cell.tier, cell.model, cell.metric, cell, *step, direction)
+            )
+    return Effect(tuple(items), before, after)
+
+
+def _given(limit: Limit | None) -> Iterator[Limit]:
+    if limit is not None:
+        yield limit

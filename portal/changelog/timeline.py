@@ -1,0 +1,113 @@
+"""What comes after an instant: limits cell by cell, and the changes that start or end."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from plimsoll.contract.effect import Effect, effect_of
+from plimsoll.contract.history import ChangeInLog, Status
+from plimsoll.contract.limits import Cell, Limit
+from portal.transparency.queries import Timeline
+
+
+class Turn(NamedTuple):
+    """A change starts, or ends (`is_end`), at `at` (Unix seconds)."""
+
+    at: int
+    change: int
+    is_end: bool
+
+
+class Coming(NamedTuple):
+    """What a limit will be from `turn` on."""
+
+    limit: Limit | None
+    turn: Turn
+
+
+class Outlook:
+    """A timeline with what is worked out of it once: the turns of each cell, effects of changes."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._turns: dict[Cell, list[Turn]] = {}
+        self._offers: dict[tuple[str, str], list[Turn]] = {}
+        self._effects: dict[int, Effect] = {}
+        for change in _counting(timeline):
+            for row in change.announcement.rows:
+                self._turns.setdefault(row.cell, []).extend(turns_of(change))
+            for offer in change.announcement.offers:
+                self._offers.setdefault((offer.tier, offer.model), []).extend(turns_of(change))
+        for turns in (*self._turns.values(), *self._offers.values()):
+            turns.sort()
+
+    def coming(self, timeline: Timeline, cell: Cell, at: int) -> Iterator[Coming]:
+        """What a limit will be after `at`, as far as it is announced, in order of time."""
+        held = timeline.policy(at).limits.get(cell)
+        before = held.limit if held else None
+        # Only what names the cell can move it: a long log is not folded at each of its steps.
+        for turn in self._turns.get(cell, ()):
+            if turn.at <= at:
+                continue
+            then = timeline.policy(turn.at).limits.get(cell)
+            after = then.limit if then else None
+            if after != before:
+                yield Coming(after, turn)
+            before = after
+
+    def offer_turn(self, timeline: Timeline, pair: tuple[str, str], at: int) -> Turn | None:
+        """When a (tier, model) that is offered at `at` no longer is, or the other way round."""
+        is_offered = pair in timeline.policy(at).offers
+        for turn in self._offers.get(pair, ()):
+            if turn.at > at and (pair in timeline.policy(turn.at).offers) is not is_offered:
+                return turn
+        return None
+
+    def effect(self, timeline: Timeline, number: int) -> Effect:
+        """What a change does."""
+        if number not in self._effects:
+            self._effects[number] = effect_of(timeline.history, number)
+        return self._effects[number]
+
+
+_outlooks: WeakKeyDictionary[Timeline, Outlook] = WeakKeyDictionary()
+
+
+def outlook(timeline: Timeline) -> Outlook:
+    """The outlook of a timeline; a log that stays as it is is worked out once."""
+    found = _outlooks.get(timeline)
+    if found is None:
+        found = _outlooks[timeline] = Outlook(timeline)
+    return found
+
+
+def coming(timeline: Timeline, cell: Cell, at: int) -> Iterator[Coming]:
+    """What a limit will be after Unix second `at`, as far as it is announced, in order of time."""
+    return outlook(timeline).coming(timeline, cell, at)
+
+
+def offer_turn(timeline: Timeline, pair: tuple[str, str], at: int) -> Turn | None:
+    """When a (tier, model) that is offered at `at` no longer is, or the other way round."""
+    return outlook(timeline).offer_turn(timeline, pair, at)
+
+
+def effect(timeline: Timeline, number: int) -> Effect:
+    """What a change does. Raises KeyError."""
+    return outlook(timeline).effect(timeline, number)
+
+
+def turns_of(change: ChangeInLog) -> Iterator[Turn]:
+    """When a change starts, and ends if it does."""
+    yield Turn(change.effective_at, change.number, is_end=False)
+    if change.expires_at is not None:
+        yield Turn(change.expires_at, change.number, is_end=True)
+
+
+def turns_after(timeline: Timeline, at: int) -> list[Turn]:
+    """What starts and ends after Unix second `at`, in order of time."""
+    turns = (turn for change in _counting(timeline) for turn in turns_of(change))
+    return sorted(turn for turn in turns if turn.at > at)
+
+
+def _counting(timeline: Timeline) -> list[ChangeInLog]:
+    changes = timeline.history.changes.values()
+    return [each for each in changes if each.status is Status.ANNOUNCED]
