@@ -176,7 +176,13 @@ def upgrade() -> None:
         ),
     )
     with op.batch_alter_table("mails", schema=None) as batch_op:
-        batch_op.create_index("ix_mails_due", ["sent_at", "is_bulk", "next_try_at"], unique=False)
+        batch_op.create_index(
+            "ix_mails_due",
+            ["is_bulk", "next_try_at"],
+            unique=False,
+            sqlite_where=sa.text("sent_at IS NULL"),
+            postgresql_where=sa.text("sent_at IS NULL"),
+        )
 
     op.create_table(
         "orgs",
@@ -369,6 +375,20 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_grants_org_id"), ["org_id"], unique=False)
 
     op.create_table(
+        "half_sign_ins",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_half_sign_ins_user_id_users")
+        ),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_half_sign_ins")),
+    )
+    with op.batch_alter_table("half_sign_ins", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_half_sign_ins_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
         "mail_links",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("user_id", sa.String(length=40), nullable=False),
@@ -436,6 +456,30 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("entry_seq", name=op.f("pk_notice_words")),
+    )
+    op.create_table(
+        "recovery_codes",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_recovery_codes_user_id_users")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recovery_codes")),
+        sa.UniqueConstraint("user_id", "digest", name=op.f("uq_recovery_codes_user_id_digest")),
+    )
+    op.create_table(
+        "second_factors",
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("secret", sa.String(length=200), nullable=False),
+        sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_step", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_second_factors_user_id_users")
+        ),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_second_factors")),
     )
     op.create_table(
         "subscriptions",
@@ -531,6 +575,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ip", sa.String(length=45), nullable=True),
         sa.Column("user_agent", sa.String(length=200), nullable=False),
+        sa.Column("proven_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_user_sessions_user_id_users")
@@ -677,6 +722,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_subscriptions_user_id"))
 
     op.drop_table("subscriptions")
+    op.drop_table("second_factors")
+    op.drop_table("recovery_codes")
     op.drop_table("notice_words")
     with op.batch_alter_table("memberships", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_memberships_user_id"))
@@ -686,6 +733,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_mail_links_user_id"))
 
     op.drop_table("mail_links")
+    with op.batch_alter_table("half_sign_ins", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_half_sign_ins_user_id"))
+
+    op.drop_table("half_sign_ins")
     with op.batch_alter_table("grants", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_grants_org_id"))
         batch_op.drop_index("ix_grants_ended_at_ends_at")
@@ -722,7 +773,11 @@ def downgrade() -> None:
     op.drop_table("sync_commit")
     op.drop_table("orgs")
     with op.batch_alter_table("mails", schema=None) as batch_op:
-        batch_op.drop_index("ix_mails_due")
+        batch_op.drop_index(
+            "ix_mails_due",
+            sqlite_where=sa.text("sent_at IS NULL"),
+            postgresql_where=sa.text("sent_at IS NULL"),
+        )
 
     op.drop_table("mails")
     op.drop_table("mail_progress")

@@ -41,3 +41,26 @@ class BadAddress(Invalid):
 class PersonExists(Conflict):
     code = "person_exists"
     public = "There is a person with this address already."
+
+
+class FactorIsOn(Conflict):
+    code = "second_factor_is_on"
+    public = "Your second factor is on already."
+
+
+class FactorIsOff(Conflict):
+    code = "second_factor_is_off"
+    public = "Your second factor is off."
+
+
+class ConfirmAddressFirst(Conflict):
+    code = "confirm_address_first"
+    public = "Confirm your e-mail address first: your overview says how."
+
+
+class WrongCode(Invalid):
+    code = "wrong_code"
+    public = "This code is not right. Each code counts once, for half a minute: type the one that your app shows now."
+
+    def __init__(self) -> None:
+        super().__init__(field="code")

@@ -12,6 +12,8 @@ PASSWORD_MIN = 10
 PASSWORD_MAX = 200
 _SOME_TLD = ".example"
 SESSION_LASTS = timedelta(days=30)
+PROOF_LASTS = timedelta(minutes=15)
+HALF_SIGN_IN_LASTS = timedelta(minutes=10)
 LINK_LASTS = {
     LinkPurpose.CONFIRM_EMAIL: timedelta(hours=48),
     LinkPurpose.SET_PASSWORD: timedelta(hours=24),
@@ -51,6 +53,16 @@ def must_be_usable(link: MailLink | None, *, purpose: LinkPurpose, at: datetime)
     if link is None or link.purpose is not purpose or link.used_at or link.expires_at <= at:
         raise LinkUsedOrOver
     return link
+
+
+def is_fresh(proven_at: datetime | None, *, at: datetime) -> bool:
+    """Whether a session's last proof is recent enough for an act that a borrowed screen must not do."""
+    return proven_at is not None and at < proven_at + PROOF_LASTS
+
+
+def may_act_as_staff(*, is_admin: bool, has_second_factor: bool, is_development: bool) -> bool:
+    """Whether somebody has the rights of the staff now: in production only with a second factor."""
+    return is_admin and (has_second_factor or is_development)
 
 
 def is_local(target: str | None) -> bool:

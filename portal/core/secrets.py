@@ -13,6 +13,11 @@ def link_token() -> str:
     return secrets.token_urlsafe(LINK_TOKEN_BYTES)
 
 
+def random_bytes(count: int) -> bytes:
+    """Random bytes, for keys and nonces."""
+    return secrets.token_bytes(count)
+
+
 def digest(text: str) -> str:
     """What is stored instead of a random secret: hex SHA-256.
 
