@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from sqlalchemy import Index, Insert, Integer, Select, String, Text, UniqueConstraint, select
+from sqlalchemy import Index, Insert, Integer, Select, String, Text, UniqueConstraint, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -45,7 +45,13 @@ class Mail(Base):
     __tablename__ = "mails"
     __table_args__ = (
         UniqueConstraint("event", "person", "channel"),
-        Index("ix_mails_due", "sent_at", "is_bulk", "next_try_at"),
+        Index(
+            "ix_mails_due",
+            "is_bulk",
+            "next_try_at",
+            sqlite_where=text("sent_at IS NULL"),
+            postgresql_where=text("sent_at IS NULL"),
+        ),
     )
 
     id: Mapped[PublicId]
