@@ -86,10 +86,14 @@ def _is_half(entries: list[Entry], count: int) -> bool:
     return replacing and any(entry["at"] == entries[count]["at"] for entry in following)
 
 
-def _foretells(known: Mapping[int, naive.Change], at: int, loss: Loss) -> bool:
+def _foretells(
+    known: Mapping[int, naive.Change], at: int, loss: Loss, own: set[naive.Cell] | None = None
+) -> bool:
     """Whether the log says at `at` that at least as much will be gone, by then."""
     instants = sorted({at, *(each for each in naive.edges(known) if at < each <= loss.at)})
     values = [_value(naive.lasting(known, each), loss.part) for each in instants]
+    if own is not None:
+        values = [_own(value, own) for value in values]
     return any(
         _takes(loss.part, more, less)
         and not _takes(loss.part, loss.before, more)
@@ -107,13 +111,29 @@ def _needed(entries: list[Entry], prefixes: list[Any], loss: Loss, written: int)
     if entry["kind"] != "change.released":
         return full
     number = entry["body"]["change"]
+    own = set(prefixes[written][number].rows)
+    itself = loss._replace(before=_own(loss.before, own))
     was_foretold = any(
-        known[number].status == "announced" and _foretells(known, entries[count]["at"], loss)
+        known[number].status == "announced"
+        and (
+            _foretells(known, entries[count]["at"], loss)
+            or _foretells(known, entries[count]["at"], itself, own)
+        )
         for count, known in enumerate(prefixes[:written])
         if number in known
     )
     left = prefixes[written - 1][number].notice_left
     return max(notice["released_seconds"], left) if was_foretold else full
+
+
+def _own(value: Any, cells: set[naive.Cell]) -> Any:
+    """Of limits those of some cells: what stood beside them had a notice of its own."""
+    if not isinstance(value, tuple):
+        return value
+    offered, limits = value
+    return offered, frozenset(
+        each for each in limits if naive.cell_of(each.cell.to_wire()) in cells
+    )
 
 
 def _policy(entries: list[Entry], at: int) -> Mapping[str, int]:

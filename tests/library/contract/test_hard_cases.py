@@ -469,10 +469,10 @@ def test_a_gain_of_two_changes_at_one_instant_does_not_come_back_as_a_loss_in_se
     log.announce(0, {BUILD: 6000}, effective=2 * DAY)
     log.hold(3, at=DAY)
 
-    seven = log.act("released", 3, at=2 * DAY, effective_at=9 * DAY)
+    seven = log.act("released", 3, at=3 * DAY, effective_at=10 * DAY)
 
     assert log.quotas(2 * DAY) == [9000]
-    assert short_of_notice(log, seven).earliest == START + 32 * DAY
+    assert short_of_notice(log, seven).earliest == START + 33 * DAY
 
 
 def test_limits_of_a_held_offer_do_not_come_back_as_a_cut_in_seven_days(log):
@@ -490,10 +490,10 @@ def test_limits_of_a_held_offer_do_not_come_back_as_a_cut_in_seven_days(log):
 
 def test_a_released_limit_is_judged_by_itself_among_limits_that_moved_meanwhile(log):
     """What was announced and held is 4,000 a minute; the hourly limit had notice of its own."""
-    log.announce(0, {BUILD_HOUR: 100_000}, effective=31 * DAY)
     log.announce(0, {BUILD: 4000}, effective=30 * DAY)
-    log.hold(3, at=29 * DAY)
+    log.hold(2, at=29 * DAY)
+    log.announce(29 * DAY, {BUILD_HOUR: 100_000}, effective=59 * DAY)
 
-    log.release(3, at=32 * DAY, effective_at=39 * DAY)
+    log.release(2, at=60 * DAY, effective_at=67 * DAY)
 
-    assert log.quotas(39 * DAY - 1, 39 * DAY) == [5000, 4000]
+    assert log.quotas(67 * DAY - 1, 67 * DAY) == [5000, 4000]
