@@ -38,15 +38,22 @@ def publish_announcement(
 
 def withdraw_announcement(session: Session, *, actor: Actor, announcement_id: str) -> None:
     """Withdraw news; it stays readable. Raises NotFound, AlreadyWithdrawn."""
-    news = session.scalar(
-        select(PlainAnnouncement).where(PlainAnnouncement.id == announcement_id).with_for_update()
-    )
-    if news is None:
-        raise NotFound
+    news = get_announcement(session, announcement_id, for_update=True)
     if news.withdrawn_at is not None:
         raise AlreadyWithdrawn
     news.withdrawn_at = clock.now()
     record(session, actor, "announcement:withdrawn", subject_id=news.id, title=news.title)
+
+
+def get_announcement(
+    session: Session, announcement_id: str, *, for_update: bool = False
+) -> PlainAnnouncement:
+    """Raises NotFound."""
+    query = select(PlainAnnouncement).where(PlainAnnouncement.id == announcement_id)
+    news = session.scalar(query.with_for_update() if for_update else query)
+    if news is None:
+        raise NotFound
+    return news
 
 
 def list_announcements(session: Session) -> list[PlainAnnouncement]:

@@ -57,18 +57,32 @@ _NO_ID = "chg_" + "0" * 26
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a draft would do if it were published now. Instants are Unix seconds.
+    """What a draft would do if it were published at `at`. Instants are Unix seconds.
 
     `refusal` is the rule's text, None where the draft is lawful; `earliest` the first lawful
     effective instant where the notice is all that is wrong, or where none was given.
     """
 
-    effective_at: int | None
+    at: int
+    effective_at: int | None = None
     diff: Diff | None = None
     announcement: Announcement | None = None
     earliest: int | None = None
     refusal: str | None = None
     missing: tuple[str, ...] = ()
+
+    @property
+    def is_at_once(self) -> bool:
+        return self.effective_at == self.at
+
+    @property
+    def needs_no_notice(self) -> bool:
+        return self.earliest == self.at
+
+    @property
+    def change_class(self) -> str:
+        """The class for people: "temporary raise"."""
+        return self.announcement.change_class.value.replace("_", " ") if self.announcement else ""
 
     @property
     def is_lawful(self) -> bool:
@@ -156,11 +170,13 @@ def find_outlook(session: Session, content: Content) -> Outlook:
     return look(signed_log(session).history, content, at=clock.timestamp())
 
 
-def find_base(session: Session, content: Content, *, size: int | None = None) -> Lasting:
-    """What a draft of this content starts from; with `size`, in a log of that many entries."""
-    log = signed_log(session)
+def find_base(
+    session: Session, content: Content, *, size: int | None = None, at: int | None = None
+) -> Lasting:
+    """What a draft of this content starts from; else as it was at `at`, in a log of `size` entries."""
+    log, now = signed_log(session), clock.timestamp()
     history = log.history if size is None or size >= log.size else read(log.entries[:size])
-    return base_of(history, content, at=clock.timestamp())
+    return base_of(history, content, at=now if at is None else at)
 
 
 def list_moves(session: Session, draft: ChangeDraft) -> tuple[Line, ...]:
@@ -180,11 +196,12 @@ def look(log: History, content: Content, *, at: int) -> Outlook:
         draft = parse_draft({**content, **dict.fromkeys(missing, _UNWRITTEN)})
         announced = compose(log, draft, at=at, change_id=_NO_ID)
     except InvalidField as error:
-        return Outlook(None, refusal=bad_change(error).public, missing=missing)
+        return Outlook(at, refusal=bad_change(error).public, missing=missing)
     known = without_replaced(log, draft, at=at)
     effect = effect_at_place(known, as_change(announced, seq=known.size, at=at))
     refusal, earliest = _judge(log, draft, announced, at=at)
     return Outlook(
+        at,
         effective_at=announced.effective_at,
         diff=diff_of(effect),
         announcement=announced,

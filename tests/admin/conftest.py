@@ -3,6 +3,9 @@ from sqlalchemy import select
 
 from portal.orgs.models import Org
 from portal.tiers.queries import current_assignment
+from tests.support.changes import counts, log, publish, run
+
+__all__ = ["counts", "log", "publish", "run"]
 
 
 @pytest.fixture

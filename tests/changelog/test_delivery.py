@@ -4,7 +4,7 @@ import pytest
 
 from portal.core.db import transaction
 from portal.core.outbox import SmtpTransport, send_due
-from tests.changelog.writing import CELL, change_file, in_days, unix
+from tests.support.change_files import CELL, change_file, in_days, unix
 from tests.support import smtp
 from tests.support.factories import make_org, make_user
 

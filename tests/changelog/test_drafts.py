@@ -5,7 +5,7 @@ from portal.changelog.drafts import find_outlook
 from portal.core.actor import CLI
 from portal.core.errors import Invalid
 from portal.transparency.signer import log_transaction
-from tests.changelog.writing import CELL, change_file, in_days, unix
+from tests.support.change_files import CELL, change_file, in_days, unix
 
 pytestmark = [
     pytest.mark.usefixtures("catalog", "clock"),

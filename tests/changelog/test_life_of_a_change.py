@@ -7,7 +7,7 @@ from portal.changelog.holds import hold_change, list_holds, release_change
 from portal.changelog.models import ChangeHold, ChangeWords
 from portal.core.actor import JOB
 from portal.core.db import transaction
-from tests.changelog.writing import change_file, in_days, unix
+from tests.support.change_files import change_file, in_days, unix
 
 pytestmark = pytest.mark.usefixtures("catalog", "clock")
 

@@ -8,7 +8,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from portal.core.outbox import SmtpTransport, send_due
-from tests.changelog.writing import change_file, in_days
+from tests.support.change_files import change_file, in_days
 from tests.support.product import free_port
 
 ADA, BEN = "ada@example.com", "ben@example.com"

@@ -9,7 +9,7 @@ from portal.changelog import subscribers
 from portal.core import outbox
 from portal.core.db import transaction, wakeup_of
 from portal.housekeeping import all_jobs
-from tests.changelog.writing import CELL, change_file, in_days
+from tests.support.change_files import CELL, change_file, in_days
 from tests.support.factories import make_org, make_user
 
 pytestmark = pytest.mark.usefixtures("clock")

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from plimsoll.contract.effect import effect_of
 from plimsoll.contract.limits import Cell, Kind
 from portal.changelog.models import ChangeWords
-from tests.changelog.writing import CELL, change_file, in_days, unix
+from tests.support.change_files import CELL, change_file, in_days, unix
 
 pytestmark = pytest.mark.usefixtures("catalog", "clock")
 

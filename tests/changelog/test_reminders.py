@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.changelog.writing import change_file, in_days, unix
+from tests.support.change_files import change_file, in_days, unix
 
 pytestmark = pytest.mark.usefixtures("clock")
 
