@@ -441,28 +441,32 @@ def test_a_field_that_this_version_does_not_know_is_no_lie(stranger, liar):
 # ---- time ----
 
 
+def around_the_step(liar: Liar) -> tuple[dict, dict]:
+    """The true documents just before and just after the second change takes effect."""
+    after, before = truth(liar.leaves), truth(liar.leaves[:2])
+    raised = next(each for each in after["limits"] if each["change"] == 2)
+    same = next(each for each in before["limits"] if each["name"] == raised["name"])
+    same["valid_to"] = raised["valid_from"]
+    return before, after
+
+
 @pytest.mark.parametrize("seconds", [-2, 0, 2])
 def test_a_step_that_takes_effect_between_the_fetches_is_no_failure(stranger, liar, seconds):
     """The document was made just before or just after the instant; the log allows both."""
     step = AT + 3600
     liar.leaves.append(second_change(effective_at=step))
-    document = truth(liar.leaves)
-    raised = next(each for each in document["limits"] if each["change"] == 2)
-    before = truth(liar.leaves[:2])
-    same = next(each for each in before["limits"] if each["name"] == raised["name"])
-    same["valid_to"] = raised["valid_from"]
     stranger.clock = ManualClock(step + seconds)
 
-    for said in (before, document):
+    for said in around_the_step(liar):
         liar.document = lambda _, said=said: said
         assert len(stranger.look(liar)) == 8
 
 
 def test_long_after_the_instant_the_old_document_is_a_lie(stranger, liar):
     liar.leaves.append(second_change(effective_at=AT + 3600))
-    before = truth(liar.leaves[:2])
+    before, _ = around_the_step(liar)
     liar.document = lambda _: before
-    stranger.clock = ManualClock(AT + 3660)
+    stranger.clock = ManualClock(AT + 3600 + 10)
 
     stranger.refuses(liar, "limits")
 
