@@ -4,6 +4,7 @@ from flask import Flask
 
 from portal.accounts import cli as accounts_cli
 from portal.accounts import views as accounts
+from portal.admin import change_acts, change_news, changes
 from portal.admin import gateways as admin_gateways
 from portal.admin import log as admin_log
 from portal.admin import views as admin
@@ -55,6 +56,9 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
     app.register_blueprint(admin.bp)
     app.register_blueprint(admin_gateways.bp)
     app.register_blueprint(admin_log.bp)
+    app.register_blueprint(changes.bp)
+    app.register_blueprint(change_acts.bp)
+    app.register_blueprint(change_news.bp)
     # Machines with a token of their own.
     sync.install(app, settings=settings, sessions=sessions)
     if settings.is_development:
