@@ -6,7 +6,9 @@ from portal.accounts import cli as accounts_cli
 from portal.accounts import views as accounts
 from portal.admin import change_acts, change_news, changes
 from portal.admin import gateways as admin_gateways
+from portal.admin import grants as admin_grants
 from portal.admin import log as admin_log
+from portal.admin import tiers as admin_tiers
 from portal.admin import views as admin
 from portal.changelog import cli as changelog_cli
 from portal.changelog import documents
@@ -54,11 +56,13 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
     app.register_blueprint(keys.bp)
     # From here the provider's staff.
     app.register_blueprint(admin.bp)
+    app.register_blueprint(admin_tiers.bp)
+    app.register_blueprint(admin_grants.bp)
     app.register_blueprint(admin_gateways.bp)
-    app.register_blueprint(admin_log.bp)
     app.register_blueprint(changes.bp)
     app.register_blueprint(change_acts.bp)
     app.register_blueprint(change_news.bp)
+    app.register_blueprint(admin_log.bp)
     # Machines with a token of their own.
     sync.install(app, settings=settings, sessions=sessions)
     if settings.is_development:

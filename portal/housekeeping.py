@@ -10,6 +10,7 @@ from portal.core.db import Sessions, transaction
 from portal.core.jobs import Job
 from portal.core.outbox import FolderTransport, SmtpTransport, Transport
 from portal.sync.commands import rebuild_if_outdated
+from portal.tiers import jobs as tiers
 from portal.transparency import jobs as transparency
 from portal.web import cli, throttle
 
@@ -29,6 +30,7 @@ def all_jobs(sessions: Sessions, settings: Settings) -> list[Job]:
     return [
         *transparency.jobs(sessions, settings),
         *changelog.jobs(sessions, settings),
+        *tiers.jobs(sessions),
         Job("mail", lambda: outbox.send_due(sessions, transport, sender=settings.mail_from)),
         *changelog.late_jobs(sessions, settings),
         Job("throttles", lambda: _forget_throttles(sessions)),

@@ -1,21 +1,120 @@
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
-from wtforms import RadioField
+from wtforms import BooleanField, Field, HiddenField, RadioField, SelectField
 from wtforms.validators import InputRequired
+from wtforms.widgets import TextInput
 
 from plimsoll.contract.terms import Tier
-from portal.web.forms import BaseForm, reason_field
+from portal.tiers.grants import GrantRequest
+from portal.tiers.moves import TierDecision
+from portal.tiers.words import Identity
+from portal.web.forms import BaseForm, UtcInstantField, reason_field
+
+_WHOLE = re.compile(r"[0-9]{1,16}", re.ASCII)
+_BETWEEN = re.compile(r"(?<=\d)[ ,_\u00a0\u202f](?=\d{3})", re.ASCII)
+
+NOT_WITHOUT_NOTICE = (
+    "A move to a lower tier needs the promised notice. Tick this only where the organisation abused "
+    "the API: the move then needs none, the owners are told that it is for abuse, and the journal keeps it."
+)
 
 
-class AssignTierForm(BaseForm):
+class WholeNumberField(Field):
+    """A whole number, grouped or not: 2000000 or 2,000,000; empty means none."""
+
+    widget = TextInput()
+    data: int | None
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return "" if self.data is None else f"{self.data:,}"
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        text = _BETWEEN.sub("", valuelist[0].strip()) if valuelist else ""
+        self.data = None
+        if not text:
+            return
+        if not _WHOLE.fullmatch(text):
+            raise ValueError("Give a whole number, such as 2,000,000.")
+        self.data = int(text)
+
+
+class TierFields(BaseForm):
+    """The fields of a decision about tiers, for one organisation or many."""
+
     tier = RadioField("Tier", validators=[InputRequired("Choose a tier.")])
-    reason = reason_field("Reason", description="The owners read it in a mail, and the staff here.")
+    effective_at = UtcInstantField(
+        "From (UTC)",
+        description="Empty: at once. At a date a job of the portal makes the move; "
+        "if the portal is down then, it makes it as soon as it runs again.",
+    )
+    for_abuse = BooleanField("For abuse, without notice", description=NOT_WITHOUT_NOTICE)
+    reason = reason_field("Reason", description="The owners read it in a mail and in the portal.")
 
-    def offer(self, tiers: Iterable[Tier]) -> "AssignTierForm":
+    def offer(self, tiers: Iterable[Tier]) -> None:
         """Say which tiers can be chosen."""
         self.tier.choices = [(tier.slug, tier.name) for tier in tiers]
-        return self
+
+    def decision(self, *, seen: str | None, batch: str | None = None) -> TierDecision:
+        """What was decided."""
+        return TierDecision(
+            tier=self.tier.data,
+            reason=self.reason.data or "",
+            effective_at=self.effective_at.data,
+            for_abuse=bool(self.for_abuse.data),
+            seen=seen,
+            batch=batch,
+        )
+
+
+class AssignTierForm(TierFields):
+    # How the organisation stood when the page was made; whoever was quicker is named.
+    seen = HiddenField()
 
 
 class ReasonForm(BaseForm):
     reason = reason_field("Reason", description="The owners read it in a mail and in the portal.")
+
+
+class GrantForm(BaseForm):
+    limit = SelectField("Limit", validators=[InputRequired("Choose a limit.")])
+    quota = WholeNumberField(
+        "Raised to",
+        validators=[InputRequired("Give a whole number.")],
+        description="In the limit's own unit; spend in millionths of a dollar: $1 is 1,000,000.",
+    )
+    burst = WholeNumberField(
+        "At most in one go",
+        description="For limits that refill continuously. Empty: the same number.",
+    )
+    starts_at = UtcInstantField("From (UTC)", description="Empty: at once.")
+    ends_at = UtcInstantField(
+        "Until (UTC)",
+        validators=[InputRequired("A grant has an end.")],
+        description="It ends at this instant at every gateway, also at one that is cut off.",
+    )
+    reason = reason_field("Reason", description="The owners read it in a mail and in the portal.")
+    anyway = BooleanField(
+        "Grant it all the same",
+        description="It may raise something later: on another tier, or when a limit falls.",
+    )
+
+    def offer(self, groups: Mapping[str, Iterable[tuple[str, str]]]) -> None:
+        """Say which limits can be raised, in groups: value and words of each."""
+        self.limit.choices = {name: list(options) for name, options in groups.items()}
+
+    def request(self, limits: Mapping[str, Identity]) -> GrantRequest:
+        """What was granted; `limits` by the values that `offer` gave."""
+        assert self.quota.data is not None  # noqa: S101 -- validated
+        assert self.ends_at.data is not None  # noqa: S101 -- validated
+        return GrantRequest(
+            limit=limits[self.limit.data],
+            quota=self.quota.data,
+            burst=self.burst.data,
+            starts_at=self.starts_at.data,
+            ends_at=self.ends_at.data,
+            reason=self.reason.data or "",
+            anyway=bool(self.anyway.data),
+        )

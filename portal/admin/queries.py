@@ -3,16 +3,27 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from plimsoll.contract.terms import Tier
+from plimsoll.contract.wording import duration
 from portal.accounts.models import User
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.journal.models import Event
 from portal.journal.queries import list_org_events
+from portal.keys.overage import overage
 from portal.keys.queries import count_live
 from portal.orgs.models import Org
 from portal.orgs.queries import get_org_as_admin, list_all_orgs, owners
 from portal.tiers.models import TierAssignment
-from portal.tiers.queries import current_tiers, list_assignments
+from portal.tiers.policy import is_downgrade
+from portal.tiers.queries import (
+    current_tiers,
+    find_planned_move,
+    get_standing,
+    list_assignments,
+    list_tiers,
+)
+from portal.tiers.shown import GrantShown, MoveShown, show_grants, show_move
 from portal.transparency.queries import policy
 
 ORGS_MAX = 200
@@ -40,6 +51,9 @@ class OrgPage:
     owners: list[User]
     live_keys: int
     assignments: list[TierAssignment]
+    move: MoveShown | None
+    overage: tuple[str, ...]
+    grants: list[GrantShown]
     events: list[Event]
 
     @property
@@ -68,6 +82,7 @@ def get_org_page(session: Session, actor: Actor, slug: str) -> OrgPage:
     """Raises NotFound."""
     org = get_org_as_admin(session, actor, slug)
     assignments = list_assignments(session, org.id)
+    move = find_planned_move(session, org.id)
     return OrgPage(
         org=org,
         tier=assignments[0].tier,
@@ -75,7 +90,43 @@ def get_org_page(session: Session, actor: Actor, slug: str) -> OrgPage:
         owners=owners(session, org.id),
         live_keys=count_live(session, org.id, at=clock.now()),
         assignments=assignments,
+        move=show_move(session, move) if move else None,
+        overage=overage(session, org, assignments[0].tier),
+        grants=show_grants(session, org),
         events=list_org_events(session, org_id=org.id),
+    )
+
+
+@dataclass(frozen=True)
+class TierPage:
+    """What the form to assign a tier needs. `beyond`: of each lower tier, by name, what it takes away."""
+
+    org: Org
+    current: str
+    move: MoveShown | None
+    token: str
+    tiers: list[Tier]
+    beyond: dict[str, tuple[str, ...]]
+    notice: str
+
+
+def get_tier_page(session: Session, actor: Actor, slug: str) -> TierPage:
+    """Raises NotFound."""
+    org = get_org_as_admin(session, actor, slug)
+    standing, in_force = get_standing(session, org.id), policy(session, clock.timestamp())
+    held, tiers = in_force.tiers[standing.assignment.tier], list_tiers(session)
+    return TierPage(
+        org=org,
+        current=held.name,
+        move=show_move(session, standing.move) if standing.move else None,
+        token=standing.token,
+        tiers=tiers,
+        beyond={
+            tier.name: overage(session, org, tier.slug)
+            for tier in tiers
+            if is_downgrade(held, tier)
+        },
+        notice=duration(in_force.notice["tightening_seconds"]),
     )
 
 

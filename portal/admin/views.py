@@ -1,18 +1,15 @@
 from collections.abc import Callable
-from typing import Any
 
 from flask import Blueprint, Response, request, url_for
 
 from portal.accounts.login import current_actor, require_admin
 from portal.admin import queries
-from portal.admin.forms import AssignTierForm, ReasonForm
+from portal.admin.forms import ReasonForm
 from portal.core.db import transaction
-from portal.core.errors import Conflict, Invalid
+from portal.core.errors import Conflict
 from portal.orgs.commands import lift_suspension, suspend_org
 from portal.orgs.models import Org
 from portal.orgs.queries import get_org_as_admin
-from portal.tiers.commands import assign_tier as assign
-from portal.tiers.queries import current_assignment, list_tiers
 from portal.transparency.queries import find_trouble
 from portal.web import responses
 from portal.web.session import session
@@ -49,27 +46,6 @@ def org(org: str) -> Response:
         page=queries.get_org_page(session(), current_actor(), org),
         trouble=find_trouble(session()),
     )
-
-
-@bp.get("/orgs/<org>/tier")
-def confirm_tier(org: str) -> Response:
-    return responses.page("admin/tier.html", **_tier_values(org, AssignTierForm()))
-
-
-@bp.post("/orgs/<org>/tier")
-def assign_tier(org: str) -> Response:
-    form, actor = AssignTierForm(), current_actor()
-    try:
-        with transaction(session()):
-            found = get_org_as_admin(session(), actor, org, for_update=True)
-            if not form.offer(list_tiers(session())).validate():
-                return _tier_again(org, form)
-            assign(session(), actor=actor, org=found, tier=form.tier.data, reason=form.reason.data)
-    except (Invalid, Conflict) as error:
-        form.refuse(error.public, field="tier")
-        return _tier_again(org, form)
-    name = dict(form.tier.choices)[form.tier.data]
-    return responses.done(_page_of(found), message=f"{found.name} is on {name} now.")
 
 
 @bp.get("/orgs/<org>/suspend")
@@ -121,18 +97,6 @@ def _act_again(act: str, *, org: Org, form: ReasonForm) -> Response:
     return responses.invalid(
         f"admin/{act}.html", fragment=f"admin/_{act}_form.html", org=org, form=form
     )
-
-
-def _tier_values(slug: str, form: AssignTierForm) -> dict[str, Any]:
-    org = get_org_as_admin(session(), current_actor(), slug)
-    tiers = list_tiers(session())
-    current = current_assignment(session(), org.id).tier
-    return {"form": form.offer(tiers), "org": org, "tiers": tiers, "current": current}
-
-
-def _tier_again(slug: str, form: AssignTierForm) -> Response:
-    values = _tier_values(slug, form)
-    return responses.invalid("admin/tier.html", fragment="admin/_tier_form.html", **values)
 
 
 def _page_of(org: Org) -> str:

@@ -1,4 +1,6 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ScalarSelect, select
@@ -7,10 +9,12 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from plimsoll.contract import adjustments
 from plimsoll.contract.records import OrgRecord
 from plimsoll.contract.terms import Tier
+from portal.accounts.models import User
 from portal.core import clock
+from portal.core.errors import NotFound
 from portal.orgs.models import Org
 from portal.tiers.errors import NoTiersYet, TierOffersNothing, UnknownTier
-from portal.tiers.models import Grant, TierAssignment, raise_of
+from portal.tiers.models import Grant, GrantState, TierAssignment, TierMove, raise_of
 from portal.transparency.queries import policy
 
 
@@ -22,6 +26,79 @@ def current_assignment(session: Session, org_id: str) -> TierAssignment:
         .order_by(TierAssignment.number.desc())
         .limit(1)
     ).one()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an organisation stands: its tier, and the move that is planned."""
+
+    assignment: TierAssignment
+    move: TierMove | None
+
+    @property
+    def token(self) -> str:
+        """What a form carries, so that an act finds out whether somebody else was quicker."""
+        planned = f"-{self.move.id}" if self.move else ""
+        return f"{self.assignment.number}{planned}"
+
+
+def get_standing(session: Session, org_id: str) -> Standing:
+    """How the organisation stands now."""
+    return Standing(current_assignment(session, org_id), find_planned_move(session, org_id))
+
+
+def find_planned_move(session: Session, org_id: str) -> TierMove | None:
+    """The move that is planned and not done; there is at most one."""
+    return session.scalars(
+        select(TierMove).where(
+            TierMove.org_id == org_id, TierMove.cancelled_at.is_(None), TierMove.done_at.is_(None)
+        )
+    ).one_or_none()
+
+
+def list_moves(session: Session, org_id: str) -> list[TierMove]:
+    """All moves that were ever planned for an organisation, newest first."""
+    return list(
+        session.scalars(
+            select(TierMove)
+            .where(TierMove.org_id == org_id)
+            .order_by(TierMove.placed_at.desc(), TierMove.id.desc())
+        )
+    )
+
+
+def get_move(session: Session, org: Org, *, move_id: str, for_update: bool = False) -> TierMove:
+    """A planned move of an organisation that the caller may see. Raises NotFound."""
+    query = select(TierMove).where(TierMove.id == move_id, TierMove.org_id == org.id)
+    move = session.scalar(query.with_for_update() if for_update else query)
+    if move is None:
+        raise NotFound
+    return move
+
+
+def list_grants(session: Session, org_id: str) -> list[Grant]:
+    """All grants of an organisation, the one that ends last first."""
+    return list(
+        session.scalars(
+            select(Grant)
+            .where(Grant.org_id == org_id)
+            .order_by(Grant.ends_at.desc(), Grant.id.desc())
+        )
+    )
+
+
+def current_grants(session: Session, org_id: str, at: datetime) -> list[Grant]:
+    """The grants of an organisation that are in force at an instant."""
+    return [each for each in list_grants(session, org_id) if each.state(at) is GrantState.IN_FORCE]
+
+
+def get_grant(session: Session, org: Org, *, grant_id: str, for_update: bool = False) -> Grant:
+    """A grant of an organisation that the caller may see. Raises NotFound."""
+    query = select(Grant).where(Grant.id == grant_id, Grant.org_id == org.id)
+    found = session.scalar(query.with_for_update() if for_update else query)
+    if found is None:
+        raise NotFound
+    return found
 
 
 def current_tiers(session: Session, org_ids: Iterable[str]) -> dict[str, str]:
@@ -110,3 +187,9 @@ def _grants_on_record(
     for row in session.execute(query):
         found.setdefault(row.org_id, []).append(raise_of(row))
     return found
+
+
+def name_of(session: Session, user_id: str | None) -> str:
+    """How pages name who did something: the address of a person, else the portal itself."""
+    email = session.scalar(select(User.email).where(User.id == user_id)) if user_id else None
+    return email or "the portal"

@@ -39,7 +39,12 @@ def test_the_journal_says_from_where_to_where_and_why(as_root, journal, cast):
         cast.root.user_id,
         cast.acme.id,
     )
-    assert event.details == {"tier": "build", "before": "start", "reason": "They grow."}
+    assert event.details == {
+        "tier": "build",
+        "before": "start",
+        "reason": "They grow.",
+        "kind": "manual",
+    }
 
 
 @pytest.mark.parametrize("who", ["ada", "ben", "dan"])

@@ -1,11 +1,13 @@
 """Invariants of SYNC.md section 5 that the portal's side keeps; the gateway's are in tests/library."""
 
 import copy
+from datetime import timedelta
 from random import Random
 
 import pytest
 from sqlalchemy import select
 
+from portal.core import clock
 from portal.core.db import Base, Touching, transaction
 from portal.core.seal import SyncRecord
 from portal.keys.commands import revoke_key
@@ -13,8 +15,10 @@ from portal.keys.models import ApiKey
 from portal.orgs.commands import lift_suspension, suspend_org
 from portal.orgs.models import Org
 from portal.sync.queries import get_head, list_gateways
-from portal.tiers.commands import assign_tier
-from portal.tiers.queries import current_assignment, list_tiers
+from portal.tiers.grants import GrantRequest, end_grant, grant
+from portal.tiers.moves import TierDecision, decide_tier
+from portal.tiers.queries import current_assignment, current_grants, list_tiers
+from portal.tiers.words import Identity
 from tests.support.factories import make_key
 from tests.support.wire import Copy
 
@@ -73,8 +77,8 @@ def acts(sessions, cast):
     def act():
         with sessions() as session, transaction(session):
             org = session.get_one(Org, cast.acme.id, with_for_update=True)
-            chosen = random.choice([_issue, _issue, _revoke, _suspend, _move, _issue_and_move])
-            chosen(session, cast, org, random)
+            keys, tiers = [_issue, _issue, _revoke, _issue_and_move], [_move, _grant, _end_grant]
+            random.choice([*keys, *tiers, _suspend])(session, cast, org, random)
 
     return act
 
@@ -97,7 +101,23 @@ def _suspend(session, cast, org, random):
 def _move(session, cast, org, random):
     held = current_assignment(session, org.id).tier
     tier = random.choice([tier.slug for tier in list_tiers(session) if tier.slug != held])
-    assign_tier(session, actor=cast.root.actor, org=org, tier=tier, reason="Drawn.")
+    decision = TierDecision(tier=tier, reason="Drawn.", for_abuse=True)
+    decide_tier(session, actor=cast.root.actor, org=org, decision=decision)
+
+
+def _grant(session, cast, org, random):
+    request = GrantRequest(
+        limit=Identity("opus-5", "requests", "bucket", 60),
+        quota=random.randint(10_001, 20_000),
+        ends_at=clock.now() + timedelta(days=1),
+        reason="Drawn.",
+    )
+    grant(session, actor=cast.root.actor, org=org, request=request)
+
+
+def _end_grant(session, cast, org, random):
+    for row in current_grants(session, org.id, clock.now()):
+        end_grant(session, actor=cast.root.actor, org=org, row=row, reason="Drawn.")
 
 
 def _issue_and_move(session, cast, org, random):
