@@ -60,7 +60,7 @@ def _what(step: Step, part: Part) -> str:
     if part.kind is PartKind.RESERVE:
         amounts = f"from {before.value:,} to {after.value:,}"
         return f"raises the reserve of {title} on {name} {amounts}"
-    return f"changes how {title} are counted"
+    return f"changes the counting rule of {title}"
 
 
 def _limit(name: str, before: Usable, after: Usable) -> str:
