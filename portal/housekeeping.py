@@ -26,15 +26,23 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
 
 def all_jobs(sessions: Sessions, settings: Settings) -> list[Job]:
     """Every job, in the order of one pass: first what people wait for."""
-    transport = mail_transport(settings)
     return [
         *transparency.jobs(sessions, settings),
         *changelog.jobs(sessions, settings),
         *tiers.jobs(sessions),
-        Job("mail", lambda: outbox.send_due(sessions, transport, sender=settings.mail_from)),
+        _mail(sessions, settings),
         *changelog.late_jobs(sessions, settings),
         Job("throttles", lambda: _forget_throttles(sessions)),
     ]
+
+
+def _mail(sessions: Sessions, settings: Settings) -> Job:
+    transport = mail_transport(settings)
+
+    def send() -> int:
+        return outbox.send_due(sessions, transport, sender=settings.mail_from)
+
+    return Job("mail", send, is_slow=True)
 
 
 def mail_transport(settings: Settings) -> Transport:

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -25,6 +27,8 @@ from portal.transparency.signer import log_transaction
 
 log = logging.getLogger(__name__)
 
+FRESH = timedelta(hours=1)
+
 
 def must_be_told(effect: Effect) -> bool:
     """Whether owners are told in any case, and reminded: something is taken away."""
@@ -33,21 +37,24 @@ def must_be_told(effect: Effect) -> bool:
 
 def check_delivery(sessions: Sessions, settings: Settings) -> int:
     """Hold what too few owners were told of when their time was up; release it when they were."""
-    now = clock.timestamp()
+    now = clock.now()
+    at = int(now.timestamp())
     with sessions() as session:
         signed, done = signed_log(session), get_progress(session)
         if done.size < signed.size:
             return 0  # mails that nobody has queued yet cannot be counted
-        due = _due(signed.history, done.delivery_until, now)
-        late = [each for each in due if not _is_delivered(session, signed.history, each)]
-        told = [each for each in _waiting(session, signed.history) if each not in late]
-    for change in late:
+        due = _due(signed.history, done.delivery_until, at)
+        late = [each for each in due if not _delivery(session, signed.history, each).is_enough]
+        fresh = [each for each in late if _delivery(session, signed.history, each).is_fresh(now)]
+        told = _told(session, signed.history)
+    to_hold = [change for change in late if change not in fresh]
+    for change in to_hold:
         _act(sessions, settings, _hold, number=change.number)
-    if due:
-        advance(sessions, delivery_until=now)
+    if due and not fresh:
+        advance(sessions, delivery_until=at)
     for change in told:
         _act(sessions, settings, _release, number=change.number)
-    return len(late) + len(told)
+    return len(to_hold) + len(told)
 
 
 def _due(history: History, after: int, until: int) -> list[ChangeInLog]:
@@ -67,27 +74,43 @@ def _deadline(history: History, change: ChangeInLog) -> int:
     return change.announced_at + notice["delivery_seconds"]
 
 
-def _waiting(session: Session, history: History) -> list[ChangeInLog]:
+def _told(session: Session, history: History) -> list[ChangeInLog]:
     """What is held because of its notices, of which enough were handed over by now."""
     held = select(ChangeHold.number).where(
         ChangeHold.name == NOT_DELIVERED, ChangeHold.lifted_at.is_(None)
     )
     changes = [history.changes[number] for number in session.scalars(held)]
-    return [change for change in changes if _is_delivered(session, history, change)]
+    return [change for change in changes if _delivery(session, history, change).is_enough]
 
 
-def _is_delivered(session: Session, history: History, change: ChangeInLog) -> bool:
-    """Whether enough owners' mails were handed over; with no owner to tell there is nothing to wait for."""
-    event = event_of_entry(change.number, change.seq)
-    queued, sent = session.execute(
-        select(func.count(), func.count(Mail.sent_at)).where(
+@dataclass(frozen=True)
+class _Delivery:
+    """How many owners' mails there are, and how many of them were handed over; `newest` None = none."""
+
+    queued: int
+    sent: int
+    newest: datetime | None
+    percent: int
+
+    @property
+    def is_enough(self) -> bool:
+        # With no owner to tell there is nothing to wait for.
+        return self.sent * 100 >= self.percent * self.queued
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether a portal that was away has just written them: then they get a while to be sent."""
+        return self.newest is not None and now - self.newest < FRESH
+
+
+def _delivery(session: Session, history: History, change: ChangeInLog) -> _Delivery:
+    row = session.execute(
+        select(func.count(), func.count(Mail.sent_at), func.max(Mail.created_at)).where(
             # What can be switched off went to a subscriber.
-            Mail.event == event,
+            Mail.event == event_of_entry(change.number, change.seq),
             Mail.unsubscribe_url.is_(None),
         )
     ).one()
-    percent = history.notice_at(change.announced_at)["delivery_percent"]
-    return bool(sent * 100 >= percent * queued)
+    return _Delivery(*row, percent=history.notice_at(change.announced_at)["delivery_percent"])
 
 
 def _hold(session: Session, number: int) -> None:

@@ -4,8 +4,8 @@ import pytest
 
 from portal.core.db import transaction
 from portal.core.outbox import SmtpTransport, send_due
-from tests.support.change_files import CELL, change_file, in_days, unix
 from tests.support import smtp
+from tests.support.change_files import CELL, change_file, in_days, unix
 from tests.support.factories import make_org, make_user
 
 SENDER = "Plimsoll <portal@portal.example>"
@@ -164,9 +164,29 @@ def test_a_raise_waits_for_nobody(telling, publish, work, clock, change, server)
     assert change().status == "announced"
 
 
-def test_a_portal_that_was_away_sends_before_it_counts(announced, work, clock, change):
+def test_a_portal_that_was_away_has_an_hour_to_send_before_it_counts(
+    announced, work, telling, clock, change, server
+):
     clock.advance(days=3)
+    server.refuses = True
 
+    work()
+    clock.advance(minutes=59)
+    work()
+    before = change().status
+    clock.advance(minutes=1)
+    telling.check()
+
+    assert (before, change().status) == ("announced", "held")
+
+
+def test_what_is_sent_within_that_hour_stands(announced, work, telling, clock, change):
+    clock.advance(days=3)
+    telling.run()
+    telling.check()
+
+    work()
+    clock.advance(days=1)
     work()
 
     assert change().steps == ()

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from portal.core import outbox
 from portal.core.actor import CLI
 from portal.core.db import transaction
-from portal.core.jobs import Job, Worker, run_all
+from portal.core.jobs import REST_SECONDS, Job, Worker, run_all
 from portal.core.outbox import Mail, Message
 from portal.housekeeping import all_jobs
 from portal.journal.commands import record
@@ -71,6 +71,34 @@ def test_the_worker_runs_at_its_start_and_after_each_commit(sessions, working):
 
     eventually(lambda: len(passes) == 2)
     assert passes[1] - committed_at < 1
+
+
+def test_a_job_that_waits_for_somebody_else_keeps_none_of_the_others_waiting(sessions, working):
+    passes, job = counted()
+    served = threading.Event()
+
+    def wait() -> int:
+        served.wait(10)
+        return 0
+
+    working(Job("slow", wait, is_slow=True), job)
+    eventually(lambda: passes)
+    commit_something(sessions)
+
+    eventually(lambda: len(passes) == 2)
+    served.set()
+
+
+def test_many_commits_in_a_row_wake_the_jobs_only_so_often(sessions, working):
+    passes, job = counted()
+    working(job)
+    eventually(lambda: passes)
+    started_at = time.monotonic()
+
+    for _ in range(50):
+        commit_something(sessions)
+
+    assert len(passes) <= 2 + (time.monotonic() - started_at) / REST_SECONDS
 
 
 def test_a_closed_worker_runs_no_more(sessions, working):
