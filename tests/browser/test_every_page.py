@@ -25,6 +25,7 @@ PUBLIC = (
     "/changelog/1",
     "/docs",
     "/docs/gateway",
+    "/docs/log",
     "/signup",
     "/signup/mail",
     "/login",
@@ -51,14 +52,17 @@ STAFF = (
     "/admin/orgs/delta",
     "/admin/orgs/delta/lift",
     "/admin/gateways",
+    "/admin/log",
 )
 # Answers of GET addresses that are no pages.
 NO_PAGES = {
     "accounts.confirm_email",
     "admin.start",
-    "changelog.limits_document",
-    "changelog.reason",
     "console.org_slash",
+    "documents.atom",
+    "documents.json_feed",
+    "documents.limits",
+    "documents.reason",
     "health.alive",
     "health.ready",
     "static",
