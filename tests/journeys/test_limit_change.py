@@ -1,0 +1,162 @@
+"""What the product is for, as people meet it: a limit is lowered, and everybody could know it in time.
+
+The whole product under one clock: the portal, a gateway, the demo API behind it, and real browsers.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from examples.demo_api import guarded
+from plimsoll.gateway import Gateway
+from plimsoll.serving import Server
+from plimsoll.verify import verify
+from portal.core.db import transaction
+from portal.orgs.models import Org
+from tests.support.chromium import faults
+from tests.support.clocks import ManualClock
+from tests.support.factories import make_key
+from tests.support.product import eventually
+from tests.support.wire import enrol
+
+pytestmark = [
+    pytest.mark.browser,
+    # What a browser sees does not depend on the database.
+    pytest.mark.parametrize("database", ["sqlite"], indirect=True),
+]
+
+NOTICE = timedelta(days=30)
+TITLE = "Fewer requests to Sonnet 5 on Start"
+STEP = "Start · Sonnet 5 · requests per minute: 1,000 → 800 (\N{MINUS SIGN}20 %)"
+
+
+class GatewayClock:
+    """The test's clock as a gateway asks it: the wall and what passes on it are one."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+
+    def now(self) -> float:
+        return self._clock.at.timestamp()
+
+    def monotonic(self) -> float:
+        return self._clock.at.timestamp()
+
+
+class Api:
+    """The demo API behind a gateway of its own, called with one key."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url, self._key = url, key
+
+    def call(self, model: str = "sonnet-5") -> httpx2.Response:
+        body = {"model": model, "max_tokens": 10, "messages": [{"role": "user", "content": "Hi"}]}
+        headers = {"Authorization": f"Bearer {self._key}"}
+        return httpx2.post(f"{self._url}/v1/messages", json=body, headers=headers, timeout=10)
+
+    def quota(self) -> int:
+        """The published requests per minute, as the answer's headers say it."""
+        policy = self.call().headers["RateLimit-Policy"]
+        found = re.search(r'"start\.sonnet-5\.requests\.1m";q=(\d+)', policy)
+        assert found, policy
+        return int(found[1])
+
+    def announced(self) -> str | None:
+        return self.call().headers.get("Plimsoll-Limit-Change")
+
+
+@pytest.fixture
+def api(clock, served, sessions, cast, tmp_path: Path) -> Iterator[Api]:
+    with sessions() as session, transaction(session):
+        org = session.get_one(Org, cast.acme.id)
+        issued = make_key(session, org=org, actor=cast.ada.actor)
+    token = enrol(sessions, "gw-1")
+    gateway = Gateway(tmp_path / "gw-1", portal_url=served, token=token, clock=GatewayClock(clock))
+    with gateway:
+        server = Server(guarded(gateway), host="127.0.0.1", port=0)
+        made = Api(server.url, issued.secret.text)
+        eventually(lambda: made.call().status_code == 200)
+        yield made
+        server.close()
+
+
+@pytest.fixture
+def enter(app, cast, chromium, guard, served):
+    """A browser of its own for a person, signed in."""
+    opened = []
+
+    def enter(person):
+        client = app.test_client()
+        cast.sign_in(client, person)
+        cookie = client.get_cookie(app.config["SESSION_COOKIE_NAME"])
+        context = chromium.new_context()
+        context.set_default_timeout(10_000)
+        context.route("**/*", guard)
+        context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": served}])
+        opened.append(context)
+        return context.new_page()
+
+    yield enter
+    for context in opened:
+        context.close()
+    assert guard.foreign == []
+
+
+def publish(page, portal: str, effective_at: datetime) -> None:
+    """What an admin does: a draft from the published table, and the question at its end."""
+    page.goto(f"{portal}/admin/changes")
+    page.get_by_role("link", name="New change").click()
+    page.get_by_role("button", name="Start a draft").click()
+    page.get_by_label("Title").fill(TITLE)
+    page.get_by_label("Reason").fill("Others wait too long.")
+    page.get_by_label("Start · Sonnet 5 · requests per minute: limit").fill("800")
+    page.get_by_label("Takes effect at (UTC)").fill(effective_at.strftime("%Y-%m-%dT%H:%M"))
+    page.get_by_text("This could be published now.").wait_for()
+    assert faults(page) == []
+    page.get_by_role("button", name="Save the draft").click()
+    page.get_by_role("link", name="Publish…").click()
+    page.get_by_role("button", name="Publish it").click()
+    page.wait_for_url("**/changelog/2")
+
+
+def see(page, url: str) -> str:
+    """The text of a page, on which axe finds nothing wrong."""
+    page.goto(url)
+    assert faults(page) == [], url
+    return str(page.locator("main").inner_text())
+
+
+def test_a_tightening_is_seen_everywhere_before_it_holds(api, cast, clock, enter, served, tmp_path):
+    effective_at = clock.at + NOTICE + timedelta(hours=1)
+    assert api.quota() == 1000
+    assert api.announced() is None
+
+    publish(enter(cast.root), served, effective_at)
+
+    # A developer sees it on the dashboard, in the changelog and in the feed,
+    ben = enter(cast.ben)
+    assert STEP in see(ben, served)
+    assert STEP in see(ben, f"{served}/changelog/2")
+    assert TITLE in see(ben, f"{served}/changelog")
+    assert TITLE in httpx2.get(f"{served}/changelog.json").text
+    assert TITLE in httpx2.get(f"{served}/changelog.atom").text
+    # and whoever reads neither, in each answer of the API.
+    announced = f'2;effective=@{int(effective_at.timestamp())};direction="tightening"'
+    eventually(lambda: api.announced() == announced)
+    assert api.call().headers["Link"] == f'<{served}/changelog/2>; rel="describedby"'
+    assert api.call("fable-5").headers.get("Plimsoll-Limit-Change") is None
+
+    # It holds from its instant, and not a second earlier.
+    clock.set(effective_at - timedelta(seconds=1))
+    assert (api.quota(), api.announced()) == (1000, announced)
+    clock.set(effective_at)
+    assert (api.quota(), api.announced()) == (800, None)
+
+    assert "800" in see(enter(cast.ben), f"{served}/limits")
+    # And nobody has to believe any of it.
+    steps = verify(served, keep_in=tmp_path / "kept", clock=GatewayClock(clock))
+    assert [done.step for done in steps][-1] == "limits"
