@@ -66,6 +66,7 @@ class Input:
     error: str = ""
     options: Options = ()
     is_long: bool = False
+    placeholder: str = ""
 
     @property
     def is_touched(self) -> bool:
@@ -185,6 +186,7 @@ class _Maker:
         burst = None
         if cell.kind is Kind.BUCKET:
             burst = self._input(f"burst:{cell.name}", f"{whole}: in one go")
+            burst = replace(burst, placeholder="as the limit")
         return LimitLine(model, what, self._input(f"quota:{cell.name}", f"{whole}: limit"), burst)
 
     def _offer(self, tier: str, model: str) -> Input:

@@ -20,6 +20,7 @@ _Layer: TypeAlias = Policy | Lasting
 
 NEW = "(new)"
 REMOVED = "(removed)"
+OFFERED = "offered"
 # Longer texts are not repeated in a sentence; the table has them.
 SENTENCE_MAX = 120
 
@@ -30,10 +31,10 @@ _DIRECTIONS = {
     Direction.NEUTRAL: "Neutral",
 }
 _SUMMARIES = {
-    Direction.LOOSENING: "Only loosens: nothing that is allowed today is refused.",
-    Direction.TIGHTENING: "Tightens: some of what is allowed today will be refused.",
-    Direction.MIXED: "Mixed: some limits grow, others shrink. It counts as a tightening.",
-    Direction.NEUTRAL: "Neither tightens nor loosens.",
+    Direction.LOOSENING: "Nothing that is allowed before it is refused after it.",
+    Direction.TIGHTENING: "Some of what is allowed before it is refused after it.",
+    Direction.MIXED: "Some limits grow and others shrink, which counts as a tightening.",
+    Direction.NEUTRAL: "Nobody gets more or less by it.",
 }
 _KINDS = ("model", "tier", "offer", "limit", "reserve", "text")
 
@@ -61,7 +62,8 @@ class Line:
         if not self.before:
             return f"{subject}: {_short(self.after)} {NEW}"
         if not self.after:
-            return f"{subject}: {_short(self.before)} {REMOVED}"
+            gone = f"no longer {OFFERED}" if self.before == OFFERED else _short(self.before)
+            return f"{subject}: {gone} {REMOVED}"
         note = f" ({self.percent})" if self.percent else ""
         return f"{subject}: {_short(self.before)} → {_short(self.after)}{note}"
 
@@ -112,7 +114,7 @@ def direction_word(direction: Direction) -> str:
 def _summary(effect: Effect) -> str:
     said = _SUMMARIES[effect.direction]
     if effect.is_retirement:
-        return f"Retires what was offered. {said}"
+        return f"It retires what was offered. {said}"
     return said
 
 
@@ -172,8 +174,8 @@ def _limit(limit: Limit | None) -> str:
 
 
 def _offer_line(item: Item, names: _Names) -> Line:
-    before = "offered" if item.before else ""
-    after = "offered" if item.after else ""
+    before = OFFERED if item.before else ""
+    after = OFFERED if item.after else ""
     return _line(item, names, names.model(item.model), steps=(before, after))
 
 
