@@ -44,7 +44,8 @@ PUBLIC = {
         "StoreFromTheFuture",
         "StoreInUse",
     },
-    "plimsoll.cli": {"EXIT_USAGE", "main", "read_token"},
+    "plimsoll.cli": {"EXIT_FAILED", "EXIT_USAGE", "main", "read_token"},
+    "plimsoll.verify": {"StepDone", "VerificationFailed", "verify"},
 }
 
 
