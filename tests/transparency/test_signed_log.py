@@ -1,16 +1,21 @@
 import pytest
 
 from plimsoll.contract import canonical, checkpoint, merkle
+from plimsoll.contract.draft import parse_draft
+from portal.changelog.commands import publish_change
 from portal.core import clock as core_clock
 from portal.core.actor import CLI
 from portal.core.db import transaction
+from portal.transparency import queries as queries_module
 from portal.transparency.commands import append_entry
 from portal.transparency.errors import LogTroubled, LogUnverified, UnlawfulEntry
 from portal.transparency.models import LogEntry
 from portal.transparency.queries import find_fingerprint, policy, signed_log
 from portal.transparency.signer import fingerprint, log_transaction
+from tests.transparency.publisher import publish
 
 NOBODY = bytes(32)
+DAY = 86_400
 
 
 def limits_now(log):
@@ -136,3 +141,65 @@ def test_the_log_is_opened_once(log):
     assert kinds == ["log.opened", "change.announced"]
     with log.sessions() as session:
         assert signed_log(session).size == 2
+
+
+def test_a_refusal_for_too_little_notice_names_the_first_lawful_instant(log, catalog, clock):
+    cut = {"tier": "start", "model": "opus-5", "metric": "requests", "kind": "bucket", "period": 60}
+    draft = parse_draft(
+        {"title": "Cut", "reason": "Why.", "rows": [cut | {"quota": 900, "burst": 900}]}
+    )
+
+    with pytest.raises(UnlawfulEntry) as refused, log.sessions() as session, transaction(session):
+        publish_change(session, actor=CLI, draft=draft)
+
+    assert refused.value.earliest == core_clock.timestamp() + 30 * DAY
+    assert "from 1,000 to 900" in refused.value.public
+
+
+def test_what_was_known_then_is_folded_from_the_entries_of_then(log, catalog, clock):
+    before = core_clock.timestamp()
+    clock.advance(hours=1)
+    publish(log.sessions, log.settings, 7)
+
+    with log.sessions() as session:
+        now = core_clock.timestamp()
+        signed = signed_log(session)
+    assert ("build", "model-7") in signed.policy(now).offers
+    assert ("build", "model-7") not in signed.policy(now, before).offers
+    assert signed.known(before) is signed.known(before + 1)
+    assert signed.known(now) is signed
+
+
+def test_the_next_step_is_the_next_instant_at_which_a_change_takes_effect(log, catalog, clock):
+    now = core_clock.timestamp()
+
+    with log.sessions() as session:
+        signed = signed_log(session)
+
+    first = signed.history.changes[1].effective_at
+    assert (signed.next_step(first - 1), signed.next_step(now)) == (first, None)
+
+
+def test_a_log_that_went_back_is_read_anew(log, catalog, clock):
+    """An older backup was restored under a running process, which had the longer log in memory."""
+    publish(log.sessions, log.settings, 7)
+    with log.sessions() as session:
+        assert signed_log(session).size == 3
+    log.lose_the_last_entry()
+
+    with log.sessions() as session:
+        signed = signed_log(session)
+    assert (signed.size, signed.history.size) == (2, 2)
+
+
+def test_of_a_grown_log_only_what_is_new_is_read(log, catalog, count_queries):
+    queries_module._logs.clear()
+    with log.sessions() as session:
+        signed_log(session)
+    publish(log.sessions, log.settings, 7)
+    queries_module._logs.popitem()
+
+    with log.sessions() as session, count_queries() as asked:
+        assert signed_log(session).size == 3
+
+    assert len([each for each in asked.statements if "log_entries" in each]) == 1
