@@ -6,12 +6,19 @@ import pytest
 
 from portal.accounts.commands import make_link
 from portal.accounts.models import LinkPurpose, User
+from portal.changelog.announcements import publish_announcement
+from portal.changelog.commands import draft_of, publish_change
+from portal.changelog.drafts import start_draft
+from portal.changelog.holds import hold_change
+from portal.core import clock as core_clock
 from portal.core.actor import CLI
 from portal.core.db import transaction
 from portal.core.outbox import Message, list_mails, queue_mail
 from portal.orgs.commands import suspend_org
 from portal.orgs.models import Org
 from portal.sync.commands import add_gateway
+from portal.transparency.signer import log_transaction
+from tests.support.change_files import CELL, change_file
 from tests.support.chromium import faults
 from tests.support.factories import make_key
 
@@ -53,6 +60,20 @@ STAFF = (
     "/admin/orgs/delta/lift",
     "/admin/gateways",
     "/admin/log",
+    "/admin/changes",
+    "/admin/changes/new",
+    "/admin/changes/drafts/{draft}",
+    "/admin/changes/drafts/{draft}/preview",
+    "/admin/changes/drafts/{draft}/publish",
+    "/admin/changes/drafts/{draft}/discard",
+    "/admin/changes/2/withdraw",
+    "/admin/changes/2/reschedule",
+    "/admin/changes/2/hold",
+    "/admin/changes/3/release",
+    "/admin/changes/2/amend",
+    "/admin/changes/notice",
+    "/admin/announcements/new",
+    "/admin/announcements/{news}/withdraw",
 )
 # Answers of GET addresses that are no pages.
 NO_PAGES = {
@@ -80,10 +101,12 @@ class Things:
     key: str
     link: str
     mail: str
+    draft: str
+    news: str
 
 
 @pytest.fixture
-def things(sessions, cast) -> Things:
+def things(sessions, settings, cast) -> Things:
     with sessions() as session, transaction(session):
         acme, delta = (session.get_one(Org, org.id) for org in (cast.acme, cast.delta))
         issued = make_key(session, org=acme, actor=cast.ada.actor)
@@ -93,8 +116,25 @@ def things(sessions, cast) -> Things:
         link = make_link(session, user=root, purpose=LinkPurpose.SET_PASSWORD)
         message = Message(to=cast.ada.email, subject="Hello", text="See http://127.0.0.1/x\n")
         queue_mail(session, message, event="picture", person=cast.ada.user_id)
+        draft = start_draft(session, actor=CLI, content=change_file(rows=[RAISED]))
+        news = publish_announcement(session, actor=CLI, title="Hello", text="It is **so**.")
+    announce_changes(sessions, settings)
     with sessions() as session:
-        return Things(issued.key.id, link, list_mails(session)[0].id)
+        mail = list_mails(session)[0].id
+        return Things(issued.key.id, link, mail, draft.id, news.id)
+
+
+RAISED = {**CELL, "tier": "start", "quota": 1200}
+
+
+def announce_changes(sessions, settings) -> None:
+    """Change 2 is announced, change 3 is held."""
+    cut = draft_of(change_file(effective_at=core_clock.timestamp() + 3_000_000))
+    raised = draft_of(change_file(rows=[RAISED], effective_at=core_clock.timestamp() + 3_000_000))
+    with sessions() as session, log_transaction(session, sessions, settings=settings, actor=CLI):
+        for draft in (cut, raised):
+            publish_change(session, actor=CLI, draft=draft)
+        hold_change(session, actor=CLI, number=3, name="staff", reason="For the picture.")
 
 
 def look(page, url: str) -> list[str]:
@@ -112,13 +152,7 @@ def test_every_page_is_accessible_and_fits(page, portal, cast, things, sign_in, 
     if who:
         sign_in(getattr(cast, who))
 
-    found = [
-        line
-        for path in paths
-        for line in look(
-            page, portal + path.format(key=things.key, link=things.link, mail=things.mail)
-        )
-    ]
+    found = [line for path in paths for line in look(page, portal + path.format(**vars(things)))]
 
     assert not found, "\n".join(found)
 
