@@ -3,11 +3,11 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from plimsoll.contract.history import State
 from portal.changelog.ahead import Outline, outline
 from portal.changelog.change_list import get_reader, names
 from portal.changelog.lines import ChangeLine, change_line
 from portal.changelog.table import LimitsTable, make_table
+from portal.changelog.timeline import turn_before
 from portal.core import clock
 from portal.transparency.queries import Timeline, signed_log
 
@@ -82,15 +82,10 @@ def _known(session: Session, known_at: int | None) -> Timeline:
 
 def _since(timeline: Timeline, at: int) -> tuple[int, ChangeLine | None]:
     """The newest instant at which limits came to be what they are at `at`, and the change."""
-    lines = (change_line(change, at=at) for change in timeline.history.changes.values())
-    starts = [(line.effective_at, line) for line in lines if line.state is State.EFFECTIVE]
-    ends = [
-        (change.expires_at, change_line(change, at=at))
-        for change in timeline.history.changes.values()
-        if change.state(at) is State.ENDED and change.expires_at is not None
-    ]
-    found = max([*starts, *ends], key=lambda pair: (pair[0], pair[1].number), default=None)
-    return found or (0, None)
+    turn = turn_before(timeline, at)
+    if turn is None:
+        return 0, None
+    return turn.at, change_line(timeline.history.changes[turn.change], at=at)
 
 
 def _by_tier(orgs: tuple[tuple[str, str], ...]) -> Mapping[str, tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """What comes after an instant: limits cell by cell, and the changes that start or end."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -32,7 +33,9 @@ class Outlook:
         self._turns: dict[Cell, list[Turn]] = {}
         self._offers: dict[tuple[str, str], list[Turn]] = {}
         self._effects: dict[int, Effect] = {}
-        for change in _counting(timeline):
+        counting = _counting(timeline)
+        self.turns = sorted(turn for change in counting for turn in turns_of(change))
+        for change in counting:
             for row in change.announcement.rows:
                 self._turns.setdefault(row.cell, []).extend(turns_of(change))
             for offer in change.announcement.offers:
@@ -104,8 +107,19 @@ def turns_of(change: ChangeInLog) -> Iterator[Turn]:
 
 def turns_after(timeline: Timeline, at: int) -> list[Turn]:
     """What starts and ends after Unix second `at`, in order of time."""
-    turns = (turn for change in _counting(timeline) for turn in turns_of(change))
-    return sorted(turn for turn in turns if turn.at > at)
+    turns = outlook(timeline).turns
+    return turns[_place(turns, at) :]
+
+
+def turn_before(timeline: Timeline, at: int) -> Turn | None:
+    """What started or ended last by Unix second `at`."""
+    turns = outlook(timeline).turns
+    place = _place(turns, at)
+    return turns[place - 1] if place else None
+
+
+def _place(turns: list[Turn], at: int) -> int:
+    return bisect_right(turns, at, key=lambda turn: turn.at)
 
 
 def _counting(timeline: Timeline) -> list[ChangeInLog]:
