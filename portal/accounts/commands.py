@@ -5,10 +5,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.accounts import mails
-from portal.accounts.errors import AlreadyConfirmed, AskedElsewhere, PersonExists
-from portal.accounts.models import LinkPurpose, MailLink, User, UserSession
+from portal.accounts.errors import (
+    AlreadyConfirmed,
+    AskedElsewhere,
+    PersonExists,
+    SignInOver,
+    WrongCode,
+)
+from portal.accounts.models import HalfSignIn, LinkPurpose, MailLink, User, UserSession
 from portal.accounts.policy import LINK_LASTS, must_be_usable
-from portal.accounts.queries import find_link, get_user, is_contested
+from portal.accounts.queries import find_half_sign_in, find_link, get_user, is_contested
+from portal.accounts.second_factor import use_code
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.core.db import violates
@@ -180,11 +187,53 @@ def start_session(session: Session, *, actor: Actor, user: User, user_agent: str
     session_id = link_token()
     session.add(
         UserSession(
-            digest=digest(session_id), user_id=user.id, ip=actor.ip, user_agent=user_agent[:200]
+            digest=digest(session_id),
+            user_id=user.id,
+            ip=actor.ip,
+            user_agent=user_agent[:200],
+            proven_at=clock.now(),
         )
     )
     record(session, actor, "user:session:started", subject_id=user.id)
     return session_id
+
+
+def begin_sign_in(session: Session, *, actor: Actor, user: User) -> str:
+    """The password was right, the code is to come; returns the random id for the cookie."""
+    token = link_token()
+    session.add(HalfSignIn(digest=digest(token), user_id=user.id))
+    record(session, actor, "user:sign_in:begun", subject_id=user.id)
+    return token
+
+
+def finish_sign_in(session: Session, *, actor: Actor, token: str, code: str, key: str) -> User:
+    """Whose sign-in this code completes; the same one completes no second time.
+
+    Raises SignInOver, WrongCode.
+    """
+    half = find_half_sign_in(session, token, for_update=True)
+    if half is None:
+        raise SignInOver
+    user = get_user(session, half.user_id)
+    if not use_code(session, actor=signing_in(actor, user), user=user, code=code, key=key):
+        raise WrongCode
+    half.ended_at = clock.now()
+    return user
+
+
+def signing_in(actor: Actor, user: User) -> Actor:
+    """Who signs in: not known to the request yet, but to the journal."""
+    return replace(actor, user_id=user.id, name=user.email, is_admin=user.is_admin)
+
+
+def prove_session(session: Session, *, actor: Actor, session_id: str) -> bool:
+    """The person has proved again that it is them; False where the session has ended meanwhile."""
+    row = session.get(UserSession, digest(session_id), with_for_update=True)
+    if row is None or row.ended_at:
+        return False
+    row.proven_at = clock.now()
+    record(session, actor, "user:session:proven", subject_id=row.user_id)
+    return True
 
 
 def end_session(session: Session, *, actor: Actor, session_id: str) -> None:
@@ -197,7 +246,8 @@ def end_session(session: Session, *, actor: Actor, session_id: str) -> None:
 
 
 def end_sessions(session: Session, *, user_id: str) -> None:
-    """End every session of one person."""
+    """End every session of one person, and every sign-in that is half-way."""
     live = select(UserSession).where(UserSession.user_id == user_id, UserSession.ended_at.is_(None))
-    for row in session.scalars(live):
+    half = select(HalfSignIn).where(HalfSignIn.user_id == user_id, HalfSignIn.ended_at.is_(None))
+    for row in (*session.scalars(live), *session.scalars(half)):
         row.ended_at = clock.now()

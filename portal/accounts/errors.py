@@ -64,3 +64,8 @@ class WrongCode(Invalid):
 
     def __init__(self) -> None:
         super().__init__(field="code")
+
+
+class SignInOver(Gone):
+    code = "sign_in_over"
+    public = "Signing in took too long, or was done already. Begin again with your password."

@@ -1,6 +1,14 @@
-from wtforms import EmailField, Field, HiddenField, PasswordField, ValidationError
+from wtforms import (
+    EmailField,
+    Field,
+    HiddenField,
+    PasswordField,
+    StringField,
+    ValidationError,
+)
 from wtforms.validators import InputRequired, Length
 
+from portal.accounts.confirm import ProofForm
 from portal.accounts.policy import PASSWORD_MAX, PASSWORD_MIN, must_be_strong, normal_address
 from portal.core.errors import Invalid
 from portal.web.forms import EMAIL_MAX, BaseForm, must_be_plain, tidy_line
@@ -72,3 +80,29 @@ class SignInForm(BaseForm):
         render_kw={"autocomplete": "current-password"},
     )
     next = HiddenField()
+
+
+def code_field(label: str = "Code", **options: str) -> StringField:
+    """Six digits of the app; where `description` says so, a recovery code too."""
+    return StringField(
+        label,
+        validators=[InputRequired("Enter the code."), Length(max=100, message="This is no code.")],
+        render_kw={"autocomplete": "one-time-code", "inputmode": "numeric"},
+        **options,
+    )
+
+
+class CodeForm(BaseForm):
+    """The second step of signing in."""
+
+    code = code_field(
+        description="Six digits from your app. Without your phone, a recovery code works here, too."
+    )
+    next = HiddenField()
+
+
+class TurnOnForm(ProofForm):
+    """Sent with the first code of an app that has just been told the secret."""
+
+    code = code_field("Code that your app shows now")
+    sealed = HiddenField()

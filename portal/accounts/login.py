@@ -1,6 +1,7 @@
 """Flask-Login over session rows, and the guard: a page is public by its mark, or behind sign-in."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from flask import Flask, Response, g, request, url_for
 from flask import session as cookie
@@ -8,12 +9,16 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 
 from portal.accounts import commands
 from portal.accounts.models import User
-from portal.accounts.queries import find_session_user
+from portal.accounts.policy import may_act_as_staff
+from portal.accounts.queries import LiveSession, find_session, has_second_factor
+from portal.core import clock
 from portal.core.actor import Actor
 from portal.core.errors import NotFound
 from portal.web.public import is_public
 from portal.web.responses import done
-from portal.web.session import session
+from portal.web.session import session, settings
+
+HALF = "half_sign_in"  # the cookie's random value between the password and the code
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class SignedIn(UserMixin):  # type: ignore[misc]
     email: str
     is_admin: bool
     is_confirmed: bool
+    has_second_factor: bool
+    proven_at: datetime | None
 
     @property
     def name(self) -> str:
@@ -55,17 +62,39 @@ def current_actor() -> Actor:
     ip = request.remote_addr
     if person is None:
         return Actor(ip=ip)
-    return Actor(user_id=person.user_id, name=person.email, is_admin=person.is_admin, ip=ip)
+    is_staff = may_act_as_staff(
+        is_admin=person.is_admin,
+        has_second_factor=person.has_second_factor,
+        is_development=settings().is_development,
+    )
+    return Actor(user_id=person.user_id, name=person.email, is_admin=is_staff, ip=ip)
+
+
+def begin(user: User) -> None:
+    """Sign the person in, or ask for their code first; inside the act's transaction.
+
+    Until the code is there, the cookie holds a value that no page but the one for the code understands.
+    """
+    if not has_second_factor(session(), user.id):
+        sign_in(user)
+        return
+    sign_out()
+    cookie[HALF] = commands.begin_sign_in(session(), actor=current_actor(), user=user)
 
 
 def sign_in(user: User) -> None:
-    """Start a session for the person, and end the one that this browser had; inside the act's transaction."""
+    """Start a session for the person, and end the one that this browser had; inside the act's transaction.
+
+    Only for whoever has proved all that their account asks for: others `begin`.
+    """
     sign_out()
     agent = request.headers.get("User-Agent", "")
-    actor = Actor(user_id=user.id, name=user.email, is_admin=user.is_admin, ip=request.remote_addr)
+    actor = commands.signing_in(current_actor(), user)
     session_id = commands.start_session(session(), actor=actor, user=user, user_agent=agent)
-    login_user(_signed_in(user, session_id))
+    live = LiveSession(user, clock.now(), has_second_factor(session(), user.id))
+    login_user(_signed_in(live, session_id))
     # Tokens that were handed out before the sign-in end with it.
+    cookie.pop(HALF, None)
     cookie.pop("csrf_token", None)
     g.pop("csrf_token", None)
 
@@ -78,29 +107,39 @@ def sign_out() -> None:
     logout_user()
 
 
-def require_admin() -> None:
-    """For every page of the provider's staff: others are told that there is nothing."""
-    if not current_actor().is_admin:
+def require_admin() -> Response | None:
+    """For every page of the provider's staff: others are told that there is nothing.
+
+    Staff who must have a second factor and have none are led to where they set it up.
+    """
+    if current_actor().is_admin:
+        return None
+    person = viewer()
+    if person is None or not person.is_admin:
         raise NotFound
+    to = url_for("second_factor.factor")
+    return done(to, message="The pages of the staff open once your second factor is on.")
 
 
 def _load(value: str) -> SignedIn | None:
     user_id, _, session_id = value.partition(".")
-    user = find_session_user(session(), user_id=user_id, session_id=session_id)
-    if user is None:
+    found = find_session(session(), user_id=user_id, session_id=session_id)
+    if found is None:
         # The session ended elsewhere: the browser need not carry its name any longer.
         cookie.pop("_user_id", None)
         return None
-    return _signed_in(user, session_id)
+    return _signed_in(found, session_id)
 
 
-def _signed_in(user: User, session_id: str) -> SignedIn:
+def _signed_in(found: LiveSession, session_id: str) -> SignedIn:
     return SignedIn(
-        user_id=user.id,
+        user_id=found.user.id,
         session_id=session_id,
-        email=user.email,
-        is_admin=user.is_admin,
-        is_confirmed=user.email_confirmed_at is not None,
+        email=found.user.email,
+        is_admin=found.user.is_admin,
+        is_confirmed=found.user.email_confirmed_at is not None,
+        has_second_factor=found.has_second_factor,
+        proven_at=found.proven_at,
     )
 
 

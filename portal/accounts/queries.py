@@ -1,8 +1,18 @@
+from dataclasses import dataclass
+from datetime import datetime
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.accounts.models import MailLink, User, UserSession
-from portal.accounts.policy import SESSION_LASTS
+from portal.accounts.models import (
+    HalfSignIn,
+    MailLink,
+    RecoveryCode,
+    SecondFactor,
+    User,
+    UserSession,
+)
+from portal.accounts.policy import HALF_SIGN_IN_LASTS, SESSION_LASTS
 from portal.core import clock
 from portal.core.errors import NotFound
 from portal.core.secrets import digest
@@ -13,18 +23,63 @@ def find_user_by_email(session: Session, email: str) -> User | None:
     return session.scalar(select(User).where(func.lower(User.email) == email.lower()))
 
 
-def find_session_user(session: Session, *, user_id: str, session_id: str) -> User | None:
-    """The person whose live session this is."""
-    return session.scalar(
-        select(User)
+@dataclass(frozen=True)
+class LiveSession:
+    """A live session: whose it is, and what they have proved."""
+
+    user: User
+    proven_at: datetime | None
+    has_second_factor: bool
+
+
+def find_session(session: Session, *, user_id: str, session_id: str) -> LiveSession | None:
+    """The live session of this person and random id."""
+    found = session.execute(
+        select(User, UserSession.proven_at, SecondFactor.user_id)
         .join(UserSession, UserSession.user_id == User.id)
+        .outerjoin(SecondFactor, SecondFactor.user_id == User.id)
         .where(
             User.id == user_id,
             UserSession.digest == digest(session_id),
             UserSession.ended_at.is_(None),
             UserSession.created_at > clock.now() - SESSION_LASTS,
         )
+    ).first()
+    if found is None:
+        return None
+    user, proven_at, factor = found
+    return LiveSession(user=user, proven_at=proven_at, has_second_factor=factor is not None)
+
+
+def find_half_sign_in(
+    session: Session, token: str, *, for_update: bool = False
+) -> HalfSignIn | None:
+    """A sign-in that waits for its code, if it still may go on."""
+    query = select(HalfSignIn).where(
+        HalfSignIn.digest == digest(token),
+        HalfSignIn.ended_at.is_(None),
+        HalfSignIn.created_at > clock.now() - HALF_SIGN_IN_LASTS,
     )
+    return session.scalar(query.with_for_update() if for_update else query)
+
+
+def find_factor(session: Session, user_id: str, *, for_update: bool = False) -> SecondFactor | None:
+    """A person's second factor, where it is on."""
+    query = select(SecondFactor).where(SecondFactor.user_id == user_id)
+    return session.scalar(query.with_for_update() if for_update else query)
+
+
+def has_second_factor(session: Session, user_id: str) -> bool:
+    """Whether a person's second factor is on."""
+    return find_factor(session, user_id) is not None
+
+
+def count_recovery_codes(session: Session, user_id: str) -> int:
+    """How many of a person's recovery codes still count."""
+    unused = select(func.count()).where(
+        RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None)
+    )
+    return session.scalar(unused) or 0
 
 
 def find_link(session: Session, token: str, *, for_update: bool = False) -> MailLink | None:

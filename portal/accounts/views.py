@@ -1,12 +1,13 @@
 from flask import Blueprint, Response, request, url_for
 from flask import session as cookie
 
-from portal.accounts import commands, login, passwords
-from portal.accounts.forms import SetPasswordForm, SignInForm
+from portal.accounts import codes, commands, login, passwords
+from portal.accounts.errors import SignInOver, WrongCode
+from portal.accounts.forms import CodeForm, SetPasswordForm, SignInForm
 from portal.accounts.login import current_actor
 from portal.accounts.models import LinkPurpose, User
 from portal.accounts.policy import is_local, must_be_usable
-from portal.accounts.queries import find_link, find_user_by_email, get_user
+from portal.accounts.queries import find_half_sign_in, find_link, find_user_by_email, get_user
 from portal.core import clock
 from portal.core.db import transaction
 from portal.core.secrets import link_token
@@ -50,11 +51,19 @@ def start_session() -> Response:
         return _sign_in_again(form)
     for name, subject in tries.items():
         throttle.give_back(name, subject)
-    return responses.done(form.next.data if is_local(form.next.data) else "/")
+    return _on_from_the_password(form.next.data)
+
+
+def _on_from_the_password(target: str | None) -> Response:
+    """To where the person wanted, or to the page that asks for their code."""
+    to = target if is_local(target) else None
+    if login.viewer():
+        return responses.done(to or "/")
+    return responses.done(url_for("accounts.enter_code", next=to))
 
 
 def _is_right(found: User | None, password: str) -> bool:
-    """Whether the password fits; if so, the session is started."""
+    """Whether the password fits; if so, the person is signed in, or half-way."""
     checked = found.password_hash if found else None
     if not passwords.is_right(checked, password) or found is None:
         return False
@@ -64,8 +73,61 @@ def _is_right(found: User | None, password: str) -> bool:
         # A reset may have come between the look and the lock; what it ended must not begin again.
         if user.password_hash != checked:
             return False
-        login.sign_in(user)
+        login.begin(user)
     return True
+
+
+@bp.get("/login/code")
+@public
+def enter_code() -> Response:
+    if login.viewer():
+        return responses.done("/")
+    if _half_way() is None:
+        return _from_the_beginning()
+    form = CodeForm(next=request.args.get("next", ""))
+    return responses.page("accounts/enter_code.html", form=form)
+
+
+@bp.post("/login/code")
+@public
+def check_code() -> Response:
+    form, user_id = CodeForm(), _half_way()
+    if user_id is None:
+        return _from_the_beginning()
+    if not form.validate():
+        return _code_again(form)
+    codes.take_try(user_id)
+    try:
+        with transaction(session()):
+            user = commands.finish_sign_in(
+                session(),
+                actor=current_actor(),
+                token=cookie[login.HALF],
+                code=form.code.data,
+                key=settings().secret_key,
+            )
+            login.sign_in(user)
+    except WrongCode as error:
+        form.refuse(error.public, field=error.field)
+        return _code_again(form)
+    codes.give_back(user_id)
+    return responses.done(form.next.data if is_local(form.next.data) else "/")
+
+
+def _half_way() -> str | None:
+    """Who has given their password in this browser, and the code not yet."""
+    half = find_half_sign_in(session(), cookie.get(login.HALF, ""))
+    return half.user_id if half else None
+
+
+def _from_the_beginning() -> Response:
+    return responses.done(url_for("accounts.sign_in"), message=SignInOver.public)
+
+
+def _code_again(form: CodeForm) -> Response:
+    return responses.invalid(
+        "accounts/enter_code.html", fragment="accounts/_enter_code_form.html", form=form
+    )
 
 
 @bp.get("/logout")
@@ -91,7 +153,7 @@ def confirm_email(token: str) -> Response:
             session(), actor=current_actor(), token=token, browser=cookie.get(BROWSER)
         )
         if confirmed.same_browser and current_actor().user_id in {None, confirmed.user.id}:
-            login.sign_in(confirmed.user)
+            login.begin(confirmed.user)
     to = "/" if login.viewer() else url_for("accounts.sign_in")
     return responses.done(to, message="Your address is confirmed.")
 
@@ -132,8 +194,9 @@ def set_password(token: str) -> Response:
         user = commands.set_password(
             session(), actor=current_actor(), token=token, password_hash=password_hash
         )
-        login.sign_in(user)
-    return responses.done("/", message="Your password is set.")
+        login.begin(user)
+    to = "/" if login.viewer() else url_for("accounts.enter_code")
+    return responses.done(to, message="Your password is set.")
 
 
 def _must_be_open(token: str) -> User:

@@ -5,12 +5,13 @@ from wtforms.fields import SelectChoice
 from wtforms.validators import Length
 from wtforms.widgets import CheckboxInput, ListWidget
 
+from portal.accounts.confirm import ProofForm
 from portal.keys.commands import KeyRequest
 from portal.keys.models import Environment
 from portal.web.forms import BaseForm, UtcInstantField, name_field, reason_field
 
 
-class IssueKeyForm(BaseForm):
+class IssueKeyForm(ProofForm):
     name = name_field("Name", description="What will use it, such as “billing worker”.")
     environment = RadioField(
         "Environment",

@@ -39,6 +39,7 @@ def new_key(org: str) -> Response:
 @bp.post("")
 def issue_key(org: str) -> Response:
     form, actor = IssueKeyForm(), current_actor()
+    form.prove()
     try:
         with transaction(session()):
             found = get_org(session(), actor, org, needs=Permission.ISSUE_KEY, for_update=True)

@@ -26,6 +26,7 @@ RATES = {
     "sign_in_account": Rate(10, 900),  # by the e-mail address tried, wherever from
     "mail_link": Rate(5, 3600),  # mails to one address that somebody else may have typed
     "set_password": Rate(20, 3600),  # by address
+    "second_factor": Rate(10, 3600),  # by person; a whole day of it is right once in 1,400
     "sync_token": Rate(60, 60),  # wrong gateway tokens, by address
 }
 
