@@ -3,6 +3,7 @@
 from flask import Flask
 
 from portal.accounts import cli as accounts_cli
+from portal.accounts import factor_views as second_factor
 from portal.accounts import views as accounts
 from portal.admin import change_acts, change_news, changes
 from portal.admin import gateways as admin_gateways
@@ -51,6 +52,7 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
     app.register_blueprint(health.bp)
     app.register_blueprint(accounts.bp)
     # From here a person.
+    app.register_blueprint(second_factor.bp)
     app.register_blueprint(console.bp)
     app.register_blueprint(key_page.bp)
     app.register_blueprint(keys.bp)
