@@ -5,7 +5,7 @@ from flask import Flask
 from portal.accounts import cli as accounts_cli
 from portal.accounts import factor_views as second_factor
 from portal.accounts import views as accounts
-from portal.admin import change_acts, change_news, changes
+from portal.admin import bulk, change_acts, change_news, changes
 from portal.admin import gateways as admin_gateways
 from portal.admin import grants as admin_grants
 from portal.admin import log as admin_log
@@ -57,14 +57,18 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
     app.register_blueprint(key_page.bp)
     app.register_blueprint(keys.bp)
     # From here the provider's staff.
-    app.register_blueprint(admin.bp)
-    app.register_blueprint(admin_tiers.bp)
-    app.register_blueprint(admin_grants.bp)
-    app.register_blueprint(admin_gateways.bp)
-    app.register_blueprint(changes.bp)
-    app.register_blueprint(change_acts.bp)
-    app.register_blueprint(change_news.bp)
-    app.register_blueprint(admin_log.bp)
+    for staff in (
+        admin,
+        admin_tiers,
+        admin_grants,
+        bulk,
+        admin_gateways,
+        changes,
+        change_acts,
+        change_news,
+        admin_log,
+    ):
+        app.register_blueprint(staff.bp)
     # Machines with a token of their own.
     sync.install(app, settings=settings, sessions=sessions)
     if settings.is_development:

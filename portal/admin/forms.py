@@ -1,16 +1,25 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from wtforms import BooleanField, Field, HiddenField, RadioField, SelectField
-from wtforms.validators import InputRequired
+from wtforms import BooleanField, Field, HiddenField, RadioField, SelectField, StringField
+from wtforms.validators import InputRequired, Length
 from wtforms.widgets import TextInput
 
 from plimsoll.contract.terms import Tier
 from portal.tiers.grants import GrantRequest
 from portal.tiers.moves import TierDecision
 from portal.tiers.words import Identity
-from portal.web.forms import BaseForm, UtcInstantField, reason_field
+from portal.web.forms import (
+    BaseForm,
+    UtcInstantField,
+    must_be_plain,
+    reason_field,
+    text_area_field,
+    tidy_line,
+)
 
+SUBJECT_MAX = 120
+TEXT_MAX = 5000
 _WHOLE = re.compile(r"[0-9]{1,16}", re.ASCII)
 _BETWEEN = re.compile(r"(?<=\d)[ ,_\u00a0\u202f](?=\d{3})", re.ASCII)
 
@@ -118,3 +127,20 @@ class GrantForm(BaseForm):
             reason=self.reason.data or "",
             anyway=bool(self.anyway.data),
         )
+
+
+class BulkTierForm(TierFields):
+    """One decision for many."""
+
+
+class BulkMessageForm(BaseForm):
+    subject = StringField(
+        "Subject",
+        filters=[tidy_line],
+        validators=[
+            InputRequired("Give a subject."),
+            Length(max=SUBJECT_MAX, message=f"Use at most {SUBJECT_MAX} characters."),
+            must_be_plain,
+        ],
+    )
+    text = text_area_field("Text", most=TEXT_MAX, missing="Write what the owners shall read.")

@@ -1,6 +1,8 @@
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from plimsoll.contract.terms import Tier
@@ -13,10 +15,11 @@ from portal.journal.queries import list_org_events
 from portal.keys.overage import overage
 from portal.keys.queries import count_live
 from portal.orgs.models import Org
-from portal.orgs.queries import get_org_as_admin, list_all_orgs, owners
+from portal.orgs.queries import count_all_orgs, get_org_as_admin, list_all_orgs, owners
 from portal.tiers.models import TierAssignment
 from portal.tiers.policy import is_downgrade
 from portal.tiers.queries import (
+    current_tier_of,
     current_tiers,
     find_planned_move,
     get_standing,
@@ -33,6 +36,7 @@ ORGS_MAX = 200
 class OrgRow:
     """One line of the list of organisations."""
 
+    id: str
     slug: str
     name: str
     owner: str
@@ -61,12 +65,41 @@ class OrgPage:
         return "suspended" if self.org.suspended_at else "active"
 
 
-def list_orgs(session: Session, *, search: str) -> list[OrgRow]:
-    """Organisations, newest first, at most ORGS_MAX; a fixed number of queries."""
-    orgs = list_all_orgs(session, search=search, limit=ORGS_MAX)
+@dataclass(frozen=True)
+class OrgFilter:
+    """Which organisations are asked for; empty = all."""
+
+    search: str = ""
+    tier: str = ""
+    state: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it leaves nothing out."""
+        return not (self.search or self.tier or self.state)
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What it says besides the text."""
+        found: list[ColumnElement[bool]] = []
+        if self.tier:
+            found.append(current_tier_of(Org.id) == self.tier)
+        if self.state:
+            is_active = Org.suspended_at.is_(None)
+            found.append(is_active if self.state == "active" else ~is_active)
+        return found
+
+
+def list_orgs(
+    session: Session, asked: OrgFilter, *, ids: Collection[str] | None = None, limit: int = ORGS_MAX
+) -> list[OrgRow]:
+    """The organisations that are asked for, or of these `ids`, newest first; a fixed number of queries."""
+    where = asked.conditions if ids is None else [Org.id.in_(ids)]
+    orgs = list_all_orgs(session, search=asked.search, where=where, limit=limit)
     tiers, names = current_tiers(session, [org.id for org in orgs]), tier_names(session)
     return [
         OrgRow(
+            id=org.id,
             slug=org.slug,
             name=org.name,
             owner=org.owner_email or "",
@@ -76,6 +109,11 @@ def list_orgs(session: Session, *, search: str) -> list[OrgRow]:
         )
         for org in orgs
     ]
+
+
+def count_orgs(session: Session, asked: OrgFilter) -> int:
+    """How many there are, also those that the list does not show."""
+    return count_all_orgs(session, search=asked.search, where=asked.conditions)
 
 
 def get_org_page(session: Session, actor: Actor, slug: str) -> OrgPage:

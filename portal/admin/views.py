@@ -4,6 +4,7 @@ from flask import Blueprint, Response, request, url_for
 
 from portal.accounts.login import current_actor, require_admin
 from portal.admin import queries
+from portal.admin.asked import asked_for
 from portal.admin.forms import ReasonForm
 from portal.core.db import transaction
 from portal.core.errors import Conflict
@@ -17,8 +18,6 @@ from portal.web.session import session
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 bp.before_request(require_admin)
 
-SEARCH_MAX = 80
-
 
 @bp.get("/")
 def start() -> Response:
@@ -27,14 +26,14 @@ def start() -> Response:
 
 @bp.get("/orgs")
 def orgs() -> Response:
-    asked = request.args.get("q", "")[:SEARCH_MAX]
-    search = "".join(char for char in asked if char.isprintable()).strip()
+    asked = asked_for(request.args)
     return responses.page(
         "admin/orgs.html",
         fragment="admin/_org_list.html",
-        orgs=queries.list_orgs(session(), search=search),
-        orgs_max=queries.ORGS_MAX,
-        search=search,
+        orgs=queries.list_orgs(session(), asked),
+        orgs_count=queries.count_orgs(session(), asked),
+        tiers=queries.tier_names(session()),
+        asked=asked,
         trouble=find_trouble(session()),
     )
 

@@ -26,3 +26,10 @@ def list_events(session: Session, *, prefix: str, limit: int = 50) -> list[Event
             .limit(limit)
         )
     )
+
+
+def find_event(session: Session, *, org_id: str, subject_id: str) -> Event | None:
+    """An event about one subject in one organisation, where there is any."""
+    return session.scalars(
+        select(Event).where(Event.subject_id == subject_id, Event.org_id == org_id).limit(1)
+    ).one_or_none()

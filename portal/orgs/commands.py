@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -9,11 +10,12 @@ from portal.core import clock
 from portal.core.actor import Actor
 from portal.core.db import violates
 from portal.core.ids import new_id
-from portal.core.outbox import Message, queue_mail
+from portal.core.outbox import Message, queue_mail, queue_mails
 from portal.core.secrets import choose
 from portal.journal.commands import record
+from portal.journal.queries import find_event
 from portal.orgs import mails
-from portal.orgs.errors import AlreadySuspended, NotSuspended, SlugTaken
+from portal.orgs.errors import AlreadySuspended, AlreadyTold, NotSuspended, SlugTaken
 from portal.orgs.models import Membership, Org, Role
 from portal.orgs.policy import slug_from
 from portal.orgs.queries import owners
@@ -60,6 +62,33 @@ def lift_suspension(session: Session, *, actor: Actor, org: Org, reason: str) ->
     org.suspended_at, org.suspended_reason = None, None
     record(session, actor, "org:lifted", org_id=org.id, subject_id=org.id, reason=reason)
     _tell_owners(session, org=org, message=mails.lifted, reason=reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StaffMessage:
+    """What the staff writes to owners. `batch`: the bulk act, which reaches nobody twice."""
+
+    subject: str
+    text: str
+    batch: str
+
+
+def message_owners(session: Session, *, actor: Actor, org: Org, message: StaffMessage) -> int:
+    """Mail the owners of an organisation that the caller has locked; says how many. Raises AlreadyTold."""
+    if find_event(session, org_id=org.id, subject_id=message.batch) is not None:
+        raise AlreadyTold
+    details = {"subject": message.subject}
+    record(
+        session, actor, "org:owners:messaged", org_id=org.id, subject_id=message.batch, **details
+    )
+    mailed = {
+        owner.id: mails.from_staff(
+            to=owner.email, org=org.name, subject=message.subject, text=message.text
+        )
+        for owner in owners(session, org.id)
+    }
+    queue_mails(session, mailed, event=f"{message.batch}:{org.id}")
+    return len(mailed)
 
 
 def _tell_owners(

@@ -16,3 +16,10 @@ class SlugTaken(Conflict):
 
     code = "slug_taken"
     public = "An organisation of this name was created just now. Send the form again."
+
+
+class AlreadyTold(Conflict):
+    """The same message was sent to the same owners before: a form that was sent twice."""
+
+    code = "already_told"
+    public = "The owners have this message already."

@@ -21,3 +21,8 @@ def lifted(*, to: str, org: str, reason: str) -> Message:
             f"The reason given:\n\n{reason}\n"
         ),
     )
+
+
+def from_staff(*, to: str, org: str, subject: str, text: str) -> Message:
+    because = f"You receive this as an owner of {org}; it cannot be switched off."
+    return Message(to=to, subject=subject, text=f"{text}\n\n{because}\n")

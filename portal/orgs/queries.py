@@ -1,7 +1,8 @@
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
@@ -76,21 +77,58 @@ def list_orgs_of(session: Session, user_id: str) -> list[Org]:
     )
 
 
-def list_all_orgs(session: Session, *, search: str = "", limit: int = 200) -> list[OrgRow]:
-    """Organisations for the staff's list, newest first, with the address of the first owner."""
-    owner = (
+def list_all_orgs(
+    session: Session,
+    *,
+    search: str = "",
+    where: Iterable[ColumnElement[bool]] = (),
+    limit: int = 200,
+) -> list[OrgRow]:
+    """Organisations for the staff's list, newest first, with the address of the first owner.
+
+    `where`: further conditions on the organisation, of slices that know more of it.
+    """
+    owner = _first_owner()
+    query = select(Org.id, Org.slug, Org.name, Org.created_at, Org.suspended_at, owner)
+    query = query.where(*_found_by(search, owner), *where)
+    rows = session.execute(query.order_by(Org.created_at.desc(), Org.id).limit(limit))
+    return [OrgRow(*row) for row in rows]
+
+
+def count_all_orgs(
+    session: Session, *, search: str = "", where: Iterable[ColumnElement[bool]] = ()
+) -> int:
+    """How many organisations `list_all_orgs` would find without a limit."""
+    query = select(func.count()).select_from(Org).where(*_found_by(search, _first_owner()), *where)
+    return session.scalar(query) or 0
+
+
+def _first_owner() -> ScalarSelect[str]:
+    return (
         select(func.min(User.email))
         .join(Membership, Membership.user_id == User.id)
         .where(Membership.org_id == Org.id, Membership.role == Role.OWNER)
         .correlate(Org)
         .scalar_subquery()
     )
-    query = select(Org.id, Org.slug, Org.name, Org.created_at, Org.suspended_at, owner)
-    if search:
-        places = (Org.name, Org.slug, owner)
-        query = query.where(or_(*(place.icontains(search, autoescape=True) for place in places)))
-    rows = session.execute(query.order_by(Org.created_at.desc(), Org.id).limit(limit))
-    return [OrgRow(*row) for row in rows]
+
+
+def _found_by(search: str, owner: ScalarSelect[str]) -> list[ColumnElement[bool]]:
+    if not search:
+        return []
+    places = (Org.name, Org.slug, owner)
+    return [or_(*(place.icontains(search, autoescape=True) for place in places))]
+
+
+def get_org_by_id_as_admin(
+    session: Session, actor: Actor, org_id: str, *, for_update: bool = False
+) -> Org:
+    """As `get_org_as_admin`, by the id that a form carries. Raises NotFound."""
+    query = select(Org).where(Org.id == org_id)
+    org = session.scalar(query.with_for_update() if for_update else query)
+    if org is None or not actor.is_admin:
+        raise NotFound
+    return org
 
 
 def owners(session: Session, org_id: str) -> list[User]:

@@ -53,18 +53,12 @@ def decide_tier(
     Raises UnknownTier, TierOffersNothing, SameTier, NoticeTooShort, Invalid (effective_at),
     MovedMeanwhile, MoveAhead.
     """
-    standing, now = get_standing(session, org.id), clock.now()
-    must_be_as_seen(session, org, standing, seen=decision.seen)
-    before, after = _tiers(session, standing, decision.tier)
-    effective_at = _effective_at(decision, now)
-    if not decision.for_abuse:
-        _must_give_notice(session, (before, after), placed_at=now, effective_at=effective_at)
-    if standing.move and decision.kind is AssignmentKind.AUTOMATIC:
-        raise MoveAhead
+    effective_at = judge(session, org, decision)
+    standing = get_standing(session, org.id)
     if standing.move:
         _close(session, actor=actor, move=standing.move, reason=REPLACED)
         session.flush()  # the index allows one open move, and the next may follow at once
-    if effective_at > now:
+    if effective_at > clock.now():
         return _plan(session, (actor, org), decision=decision, replaced=standing.move)
     details = _details(decision)
     step = TierAssignment(
@@ -75,6 +69,19 @@ def decide_tier(
     )
     _take_step(session, (actor, org), standing=standing, step=step, details=details)
     return None
+
+
+def judge(session: Session, org: Org, decision: TierDecision) -> datetime:
+    """When a decision would take effect as things stand; raises what `decide_tier` would, and writes nothing."""
+    standing, now = get_standing(session, org.id), clock.now()
+    must_be_as_seen(session, org, standing, seen=decision.seen)
+    tiers = _tiers(session, standing, decision.tier)
+    effective_at = _effective_at(decision, now)
+    if not decision.for_abuse:
+        _must_give_notice(session, tiers, placed_at=now, effective_at=effective_at)
+    if standing.move and decision.kind is AssignmentKind.AUTOMATIC:
+        raise MoveAhead
+    return effective_at
 
 
 def must_be_as_seen(session: Session, org: Org, standing: Standing, *, seen: str | None) -> None:

@@ -10,6 +10,7 @@ from portal.core import clock
 from portal.orgs.models import Org
 from portal.tiers import words
 from portal.tiers.models import Grant, GrantState, TierMove
+from portal.tiers.policy import is_downgrade
 from portal.tiers.queries import current_assignment, list_assignments, list_grants
 from portal.transparency.queries import policy
 
@@ -98,6 +99,12 @@ def show_move(session: Session, move: TierMove) -> MoveShown:
         is_late=move.effective_at <= clock.now(),
         takes_away=words.losses(in_force, before, move.tier),
     )
+
+
+def is_lower(session: Session, before: str, after: str) -> bool:
+    """Whether a move between two published tiers leads down."""
+    tiers = policy(session, clock.timestamp()).tiers
+    return is_downgrade(tiers[before], tiers[after])
 
 
 def taken_by_last_step(session: Session, org_id: str) -> tuple[str, ...]:

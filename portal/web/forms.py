@@ -109,12 +109,18 @@ def name_field(label: str, **options: Any) -> StringField:
 
 def reason_field(label: str, **options: Any) -> TextAreaField:
     """A reason that others will read: required, at most 500 characters."""
+    missing = "Say why: others will read it."
+    return text_area_field(label, most=REASON_MAX, missing=missing, **options)
+
+
+def text_area_field(label: str, *, most: int, missing: str, **options: Any) -> TextAreaField:
+    """Text of several lines, required; `missing` is said where there is none."""
     return TextAreaField(
         label,
         filters=[_lines, tidy],
         validators=[
-            InputRequired("Say why: others will read it."),
-            Length(min=1, max=REASON_MAX, message="Use 1 to 500 characters."),
+            InputRequired(missing),
+            Length(min=1, max=most, message=f"Use 1 to {most:,} characters."),
             _must_be_text,
         ],
         **options,
