@@ -46,8 +46,8 @@ class Outline:
     held: tuple[ChangeLine, ...] = ()
 
     @property
-    def has_tightening(self) -> bool:
-        return any(step.is_tightening for step in self.steps)
+    def first_tightening(self) -> Ahead | None:
+        return next((step for step in self.steps if step.is_tightening), None)
 
 
 def outline(timeline: Timeline, *, at: int, tiers: Collection[str] = ()) -> Outline:
@@ -58,12 +58,12 @@ def outline(timeline: Timeline, *, at: int, tiers: Collection[str] = ()) -> Outl
         for turn in turns_after(timeline, at)
         if change_line(changes[turn.change], at=at).touches(tiers=tiers)
     )
-    lines = (change_line(change, at=at) for change in changes.values())
+    # Most changes of a long log are neither: a line for each would make the page as long in the making.
+    held = (change for change in changes.values() if change.state(at) is State.HELD)
+    lines = (change_line(change, at=at) for change in held)
     return Outline(
         steps=tuple(step for step in steps if step.diff.lines),
-        held=tuple(
-            line for line in lines if line.state is State.HELD and line.touches(tiers=tiers)
-        ),
+        held=tuple(line for line in lines if line.touches(tiers=tiers)),
     )
 
 

@@ -11,8 +11,6 @@ from plimsoll.contract.wording import duration
 from portal.web.filters import instant
 
 UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
-# From two of a unit on, the next smaller one decides nothing.
-LEAST = 2
 NOT_DELIVERED = "notice_not_delivered"
 
 
@@ -97,12 +95,15 @@ def life_of(change: ChangeInLog) -> tuple[Event, ...]:
 
 
 def span(seconds: int) -> str:
-    """About how long, never more than it is: "18 days", "5 hours", "less than a minute"."""
+    """How long, down to the next smaller unit: "28 days 22 hours", "5 hours", "less than a minute"."""
+    parts, left = [], max(0, seconds)
     for size, unit in UNITS:
-        count = seconds // size
-        if count >= LEAST or (count and not seconds % size):
-            return f"{count:,} {unit}{'' if count == 1 else 's'}"
-    return "1 minute" if seconds >= UNITS[-1][0] else "less than a minute"
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count:,} {unit}{'' if count == 1 else 's'}")
+        elif parts:
+            break
+    return " ".join(parts[:2]) or "less than a minute"
 
 
 def reason_in_words(reason: str) -> str:

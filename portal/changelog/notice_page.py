@@ -72,7 +72,8 @@ def get_notice_page(session: Session) -> NoticePage:
     """The promise as the signed log has it."""
     history, now = signed_log(session).history, clock.timestamp()
     in_force = history.notice_at(now)
-    reasons = dict(session.execute(select(NoticeWords.entry_seq, NoticeWords.reason)).tuples())
+    found = session.execute(select(NoticeWords.entry_seq, NoticeWords.reason))
+    reasons = {seq: reason for seq, reason in found}  # noqa: C416 -- rows are no pairs to mypy
     promises = [
         _promise(policy, before, now=now, reasons=reasons)
         for before, policy in zip([None, *history.policies], history.policies, strict=False)

@@ -43,7 +43,7 @@ def changes() -> Response:
 def mark_read() -> Response:
     form = MarkReadForm()
     if not form.validate():
-        values = {"form": _filter_form(), "mark_errors": form.errors, **_list(Filter())}
+        values = {"form": _filter_form(), **_list(Filter()), "mark_errors": form.errors}
         return responses.invalid(PAGE, fragment=FRAGMENT, **values)
     with transaction(session()):
         reading.mark_read(

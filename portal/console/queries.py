@@ -7,6 +7,7 @@ from plimsoll.contract.fold import LimitInForce, Policy
 from plimsoll.contract.limits import ALL_MODELS
 from plimsoll.contract.terms import Tier
 from portal.changelog import words
+from portal.changelog.ahead import Outline, outline
 from portal.changelog.table import ALL_MODELS_TEXT, page_order
 from portal.core import clock
 from portal.core.actor import Actor
@@ -15,7 +16,7 @@ from portal.orgs.models import Org
 from portal.orgs.policy import Permission, may
 from portal.orgs.queries import is_confirmed, role_of
 from portal.tiers.queries import current_assignment
-from portal.transparency.queries import policy
+from portal.transparency.queries import signed_log
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,13 @@ class Dashboard:
     live_keys: int
     is_confirmed: bool
     may_issue: bool
+    ahead: Outline
 
 
 def get_dashboard(session: Session, actor: Actor, org: Org) -> Dashboard:
     """The dashboard of an organisation that the actor is a member of."""
-    in_force = policy(session, clock.timestamp())
+    log, now = signed_log(session), clock.timestamp()
+    in_force = log.policy(now)
     tier = in_force.tiers[current_assignment(session, org.id).tier]
     return Dashboard(
         org=org,
@@ -56,6 +59,7 @@ def get_dashboard(session: Session, actor: Actor, org: Org) -> Dashboard:
         live_keys=count_live(session, org.id, at=clock.now()),
         is_confirmed=is_confirmed(session, org.id),
         may_issue=may(role_of(session, actor, org.id), Permission.ISSUE_KEY),
+        ahead=outline(log, at=now, tiers=[tier.slug]),
     )
 
 

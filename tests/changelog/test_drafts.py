@@ -88,7 +88,7 @@ def test_every_kind_of_thing_has_a_sentence(look):
     assert diff.sentences == (
         "the model haiku-5: Haiku 5 (new)",
         "Start · Sonnet 5 · requests per minute: 1,000 → 1,000, at most 500 in one go",
-        "Build · Haiku 4.5: offered (removed)",
+        "Build · Haiku 4.5: no longer offered (removed)",
         "Build · Haiku 5: offered (new)",
         "Build · Haiku 5 · requests per minute: 100 (new)",
         "Scale · Sonnet 5 · requests per minute: 10,000 (removed)",
