@@ -104,7 +104,7 @@ def _check_place(history: History, change: ChangeInLog) -> None:
     announced, number = change.announcement, len(history.changes) + 1
     if announced.change != number:
         raise RuleBroken(RuleCode.CHANGE_NUMBER, f"the next change is number {number}")
-    if any(each.announcement.id == announced.id for each in history.changes.values()):
+    if announced.id in history.ids:
         raise RuleBroken(RuleCode.CHANGE_NUMBER, f"{announced.id} is another change")
     if number == 1 and not change.is_lasting:
         raise RuleBroken(RuleCode.FORM, "class: the first change is lasting")

@@ -151,11 +151,10 @@ class History:
         self.changes: dict[int, ChangeInLog] = {}
         self.policies: list[PolicyInLog] = []
         self.problem: str | None = None
-        self.size = 0
-        self.last_at = 0
+        self.ids: set[str] = set()
+        self.size = self.last_at = 0
         # What is in force since before `_base_at` can change no more, and is folded once.
-        self._base = Lasting()
-        self._base_at = 0
+        self._base, self._base_at = Lasting(), 0
         self._open: dict[int, ChangeInLog] = {}
         self._replacing: tuple[int, int, History] | None = None
 
@@ -164,7 +163,7 @@ class History:
         twin = History()
         twin.__dict__.update(self.__dict__)
         twin.changes, twin.policies = dict(self.changes), list(self.policies)
-        twin._base, twin._open = self._base.copy(), dict(self._open)
+        twin.ids, twin._base, twin._open = set(self.ids), self._base.copy(), dict(self._open)
         return twin
 
     def append(self, entry: Mapping[str, Any]) -> None:
@@ -249,6 +248,7 @@ class History:
         seq, at = place
         if announced.change in self.changes:
             raise InvalidField("change", "is announced already")
+        self.ids.add(announced.id)
         self._settle(at)
         wording = Wording(1, seq, at, announced.title, announced.reason_sha256)
         self._put(

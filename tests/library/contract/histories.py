@@ -59,6 +59,11 @@ class Author:
             self.rng.choice(ways)()
         return self.log.entries
 
+    def proposal(self) -> dict[str, Any]:
+        """One announcement, release or new time, lawful or not."""
+        entry = self._act_entry(("released", "rescheduled")) if self.rng.random() < 0.6 else None
+        return entry or self._announcement(self.log)
+
     def _keep(self, entry: dict[str, Any], log: Chronicle | None = None, kind: str = "") -> bool:
         try:
             (log or self.log).log(entry)
@@ -149,10 +154,15 @@ class Author:
         return True
 
     def _act(self) -> None:
-        kind = self.rng.choice(("held", "released", "released", "rescheduled", "withdrawn"))
+        entry = self._act_entry(("held", "released", "released", "rescheduled", "withdrawn"))
+        if entry is not None:
+            self._keep(entry)
+
+    def _act_entry(self, kinds: tuple[str, ...]) -> dict[str, Any] | None:
+        kind = self.rng.choice(kinds)
         numbers = self._numbers("held" if kind == "released" else "announced")
         if not numbers:
-            return
+            return None
         number = self.rng.choice(numbers)
         times: dict[str, int | None] = {}
         if kind in {"released", "rescheduled"}:
@@ -160,7 +170,7 @@ class Author:
             effective = self._instant()
             ends = None if lasting else effective + self.rng.choice((HOUR, DAY, 3 * DAY))
             times = {"effective_at": effective, "expires_at": ends}
-        self._keep(self.log.act(kind, number, at=self.now, **times))
+        return self.log.act(kind, number, at=self.now, **times)
 
     def _numbers(self, status: str) -> list[int]:
         """Changes that an act may concern, mostly of those that lie ahead."""
