@@ -90,17 +90,16 @@ def rate_limit_fields(policy: str, limits: "Sequence[Reading]") -> list[tuple[st
 
 
 def change_fields(
-    number: int, *, url: str, effective_at: int, direction: str
+    number: int, *, url: str | None, effective_at: int, direction: str
 ) -> tuple[tuple[str, str], ...]:
     """What tells a caller of an announced change, for people who read no mail.
 
     `Link` names the page that explains it, `Plimsoll-Limit-Change` is an RFC 9651 Item: the
     number, with a Date and a String as parameters.
     """
-    return (
-        ("Link", f'<{url}>; rel="describedby"'),
-        ("Plimsoll-Limit-Change", f'{number};effective=@{effective_at};direction="{direction}"'),
-    )
+    item = f'{number};effective=@{effective_at};direction="{direction}"'
+    link = () if url is None else (("Link", f'<{url}>; rel="describedby"'),)
+    return (*link, ("Plimsoll-Limit-Change", item))
 
 
 def problem(decision: "Decision") -> dict[str, object]:

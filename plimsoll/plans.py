@@ -145,7 +145,8 @@ class Planner:
             return ()
         return change_fields(
             ahead.change,
-            url=self._page_of(ahead.change),
+            # Without the portal's address a link would lead to the API's own host.
+            url=self._page_of(ahead.change) if self._portal_url else None,
             effective_at=ahead.effective_at,
             direction=ahead.direction.value,
         )

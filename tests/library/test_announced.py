@@ -9,6 +9,7 @@ from wsgiref.validate import validator
 import pytest
 
 from plimsoll.decision import Decision
+from plimsoll.enforcer import Enforcer
 from plimsoll.middleware.wsgi import Described, GuardMiddleware
 from plimsoll.testing import FakePortal, ManualClock
 from tests.library.rig import Rig, rig_on, small_catalog
@@ -180,6 +181,15 @@ def test_it_is_said_again_after_a_restart_without_the_portal(
 
     with rig_on(portal, clock, tmp_path / "state") as rig:
         assert announced_now(rig, key.secret) == "2"
+
+
+def test_without_the_portals_address_there_is_no_link(rig: Rig, secret: str) -> None:
+    rig.portal.announce(cut(), effective_in=MONTH)
+    rig.level()
+
+    decision = Enforcer(rig.replica).check(secret, model="m")
+
+    assert list(said(decision)) == ["Plimsoll-Limit-Change"]
 
 
 def linking(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

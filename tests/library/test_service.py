@@ -260,3 +260,28 @@ def test_other_addresses_and_methods_are_refused(
 
 def test_the_sample_catalogue_is_what_the_portal_publishes() -> None:
     assert CATALOG["format"] == 1
+
+
+def test_a_check_that_passes_tells_of_a_tightening_ahead(service: Service) -> None:
+    key = service.portal.add_key(service.portal.add_org("build"))
+    row = {"tier": "build", "model": "sonnet-5", "metric": "requests", "kind": "bucket"}
+    change = {"rows": [{**row, "period": 60, "quota": 7}]}
+    number = service.portal.announce(change, effective_in=30 * 86_400)
+    service.level()
+
+    answer = service.check(key.secret)
+
+    assert answer.status_code == 200
+    assert answer.headers["Plimsoll-Limit-Change"].startswith(f"{number};effective=@")
+    assert answer.headers["Link"].endswith(f'/changelog/{number}>; rel="describedby"')
+
+
+def test_health_says_that_an_entry_is_not_understood(service: Service) -> None:
+    service.portal.log("change.postponed", {"change": 1})
+    service.portal.sign()
+    service.level()
+
+    report = service.http.get("/health").json()
+
+    assert (report["ready"], report["log_problem"]) == (True, "entry_not_understood")
+    assert "plimsoll_log_trusted 0" in service.http.get("/metrics").text
