@@ -15,8 +15,12 @@ from portal.sync import check
 from portal.sync.commands import rebuild
 from portal.sync.queries import get_receipt
 from portal.tiers.commands import assign_tier
+from tests.support.change_files import in_days
+from tests.support.changes import publish, run
 from tests.support.factories import make_key
 from tests.support.product import eventually
+
+__all__ = ["publish", "run"]
 
 
 @pytest.fixture
@@ -135,6 +139,55 @@ def test_the_published_limit_is_the_one_that_refuses(follow, issue):
     assert [(each.name, each.quota) for each in refusing] == [
         ("start.fable-5.input_tokens.1m", 500_000)
     ]
+
+
+@pytest.fixture
+def limit(follow, issue):
+    """What a gateway answers about Acme's requests to Fable 5: the quota, and the change ahead."""
+    gateway, (_, secret) = follow("gw-1"), issue()
+    gateway.comes_to(secret, "allowed")
+
+    def limit() -> tuple[int, str | None]:
+        decision = gateway.ask(secret)
+        quota = next(each.quota for each in decision.limits if each.metric == "requests")
+        ahead = dict(decision.headers()).get("Plimsoll-Limit-Change")
+        return quota, ahead and ahead.partition(";")[0]
+
+    return limit
+
+
+def fewer_requests(**values):
+    row = {"tier": "start", "model": "fable-5", "metric": "requests", "kind": "bucket"}
+    return {
+        "title": "Fewer requests",
+        "reason": "Room for all.",
+        "rows": [{**row, "period": 60, "quota": 700}],
+        **values,
+    }
+
+
+def test_an_emergency_cut_is_in_force_at_once_and_until_it_is_ended(clock, limit, publish, run):
+    number = publish(fewer_requests(**{"class": "emergency_cut", "expires_at": in_days(3)}))
+    eventually(lambda: limit() == (700, None))
+
+    run("changes", "withdraw", number, "--reason", "It is over.")
+
+    eventually(lambda: limit() == (1000, None))
+
+
+def test_a_tightening_holds_from_its_instant_unless_it_is_held_before(clock, limit, publish, run):
+    number = publish(fewer_requests(effective_at=in_days(30)))
+    eventually(lambda: limit() == (1000, str(number)))
+    run("changes", "hold", number, "--reason", "A mistake.")
+    eventually(lambda: limit() == (1000, None))
+
+    clock.advance(days=30)
+    run("changes", "release", number)
+    eventually(lambda: limit() == (1000, str(number)))
+
+    # It was held with its whole notice left, and so that is what it has again.
+    clock.advance(days=30)
+    eventually(lambda: limit() == (700, None))
 
 
 def test_a_new_epoch_is_followed_without_a_refusal_between(follow, issue, act):
