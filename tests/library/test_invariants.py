@@ -3,15 +3,19 @@ gateway ends up with the portal's state, and no key once revoked is ever used ag
 
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from plimsoll.contract.fold import fold
+from plimsoll.contract.limits import InvalidField
+from plimsoll.contract.rules import RuleBroken
 from plimsoll.decision import Code
 from plimsoll.testing import FakeKey, FakePortal, ManualClock
+from tests.library.published import DAY, MONTH
 from tests.library.rig import CATALOG, Rig, open_rig
 
 STATES = {"active": Code.ALLOWED, "paused": Code.KEY_PAUSED, "revoked": Code.KEY_REVOKED}
@@ -25,8 +29,14 @@ def drop(lines: list[bytes]) -> list[bytes]:
     return lines[1:]
 
 
-def cut(lines: list[bytes]) -> list[bytes]:
+def tear(lines: list[bytes]) -> list[bytes]:
     return [*lines[:-1], lines[-1][:30]]
+
+
+def quota(amount: int) -> dict[str, Any]:
+    """A change file that gives one limit this quota."""
+    row = {"tier": "build", "model": "sonnet-5", "metric": "requests", "kind": "bucket"}
+    return {"rows": [{**row, "period": 60, "quota": amount}]}
 
 
 class World:
@@ -41,6 +51,7 @@ class World:
         self.keys: list[FakeKey] = []
         self.ever_revoked: set[str] = set()
         self.backup: dict[str, Any] | None = None
+        self.is_restored = False
         self.rig = self._open()
         stack.callback(self._close)
 
@@ -56,12 +67,19 @@ class World:
             "pause": lambda: self._set(number, "paused"),
             "resume": lambda: self._set(number, "active"),
             "revoke": lambda: self._set(number, "revoked"),
+            "raise": lambda: self._publish(lambda: self.portal.announce(quota(6000 + number))),
+            "cut": lambda: self._publish(
+                lambda: self.portal.announce(quota(number), effective_in=MONTH + number)
+            ),
+            "hold": lambda: self._publish(lambda: self.portal.hold(number)),
+            "withdraw": lambda: self._publish(lambda: self.portal.withdraw(number)),
+            "wait": lambda: self.clock.advance(10 * DAY),
             "drop": self.portal.drop,
             "beat": self.portal.beat,
             "epoch": self.portal.new_epoch,
             "flip": lambda: self._tamper(flip),
             "lose": lambda: self._tamper(drop),
-            "cut": lambda: self._tamper(cut),
+            "tear": lambda: self._tamper(tear),
             "heal": lambda: self._tamper(None),
             "level": self._level,
             "restart": self._restart,
@@ -76,6 +94,11 @@ class World:
         key = self.keys[number % len(self.keys)]
         if self.state(key) != "revoked":
             self.portal.change(key.id, state=state)
+
+    def _publish(self, act: Callable[[], object]) -> None:
+        # What the rule forbids is not published, and that is all.
+        with suppress(RuleBroken, InvalidField):
+            act()
 
     def _tamper(self, how: Callable[[list[bytes]], list[bytes]] | None) -> None:
         self.portal.tamper = how
@@ -98,6 +121,7 @@ class World:
     def _restore(self) -> None:
         if self.backup is None:
             return
+        self.is_restored = True
         backup = dict(self.backup)
         self.keys = list(backup.pop("keys"))
         self.portal.restore(backup)
@@ -112,8 +136,9 @@ class World:
 
 
 ACTS = [
-    *("issue", "pause", "resume", "revoke", "drop", "beat", "epoch", "flip", "lose", "cut"),
+    *("issue", "pause", "resume", "revoke", "drop", "beat", "epoch", "flip", "lose", "tear"),
     *("heal", "level", "restart", "back up", "restore"),
+    *("raise", "cut", "hold", "withdraw", "wait"),
 ]
 
 
@@ -139,3 +164,9 @@ def test_once_faults_stop_the_gateway_has_the_portals_state_and_the_dead_stay_de
             assert world.rig.enforcer.check(key.secret, model="sonnet-5").code is world.expected(
                 key
             )
+        # A portal that went back to a backup may have another log by now: that one is a fork.
+        if not world.is_restored:
+            entries = world.portal.entries
+            for at in (*world.portal.history.instants(), world.portal.now):
+                policy = world.rig.replica.logbook.policy(at)
+                assert policy.limits == fold(entries, at).limits
