@@ -20,7 +20,7 @@ from portal.accounts.second_factor import use_code
 from portal.core import clock
 from portal.core.db import transaction
 from portal.web import throttle
-from portal.web.forms import BaseForm
+from portal.web.forms import BaseForm, must_be_plain
 from portal.web.session import session, settings
 
 PROOF_MAX = 1000  # longer is neither password nor code, and would only cost time
@@ -38,6 +38,7 @@ class ProofForm(BaseForm):
     proof_code = StringField(
         "Code from your app",
         description=WHY + " A recovery code works here, too.",
+        validators=[must_be_plain],
         render_kw={"autocomplete": "one-time-code", "inputmode": "numeric"},
     )
 

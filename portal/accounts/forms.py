@@ -86,7 +86,11 @@ def code_field(label: str = "Code", **options: str) -> StringField:
     """Six digits of the app; where `description` says so, a recovery code too."""
     return StringField(
         label,
-        validators=[InputRequired("Enter the code."), Length(max=100, message="This is no code.")],
+        validators=[
+            InputRequired("Enter the code."),
+            Length(max=100, message="This is no code."),
+            must_be_plain,
+        ],
         render_kw={"autocomplete": "one-time-code", "inputmode": "numeric"},
         **options,
     )

@@ -85,7 +85,9 @@ def enter_code() -> Response:
     if _half_way() is None:
         return _from_the_beginning()
     form = CodeForm(next=request.args.get("next", ""))
-    return responses.page("accounts/enter_code.html", form=form)
+    response = responses.page("accounts/enter_code.html", form=form)
+    response.headers["Cache-Control"] = "no-store"  # it says that somebody's password was right
+    return response
 
 
 @bp.post("/login/code")

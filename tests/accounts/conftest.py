@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from portal.accounts.queries import find_user_by_email
+from tests.support.authenticator import give_authenticator
 
 
 @pytest.fixture
@@ -40,3 +41,23 @@ def sign_up(visit):
         return form.submit(htmx=htmx, status=status, redirect=redirect)
 
     return send
+
+
+@pytest.fixture
+def as_ada(visit, client, cast):
+    """The checking client, signed in as the owner of Acme."""
+    cast.sign_in(client, cast.ada)
+    return visit
+
+
+@pytest.fixture
+def phone(sessions, cast, clock):
+    """Ada's second factor is on, and this is her authenticator."""
+    return give_authenticator(sessions, cast.ada)
+
+
+@pytest.fixture
+def tags(journal):
+    """The tags in the journal, oldest first, without what the cast's beginnings left."""
+    before = len(journal())
+    return lambda: [event.tag for event in journal()[before:]]
