@@ -108,9 +108,9 @@ def _needed(entries: list[Entry], prefixes: list[Any], loss: Loss, written: int)
     notice = _policy(entries[:written], entry["at"])
     retires = loss.part[0] == "offer"
     full = notice["retirement_seconds" if retires else "tightening_seconds"]
-    if entry["kind"] != "change.released" or entry["body"]["effective_at"] != loss.at:
+    number = entry["body"].get("change")
+    if entry["kind"] != "change.released" or prefixes[-1][number].effective != loss.at:
         return full
-    number = entry["body"]["change"]
     own = set(prefixes[written][number].rows)
     itself = loss._replace(before=_own(loss.before, own))
     was_foretold = any(
