@@ -569,6 +569,58 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "upgrade_requests",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("tier", sa.String(length=40), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "submitted",
+                "in review",
+                "question asked",
+                "answered",
+                "approved",
+                "declined",
+                "withdrawn",
+                name="state",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("expected", sa.JSON(), nullable=False),
+        sa.Column("wanted_on", sa.Date(), nullable=False),
+        sa.Column("contact", sa.String(length=320), nullable=False),
+        sa.Column("created_by", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("steps", sa.Integer(), nullable=False),
+        sa.Column("moved_by", sa.String(length=40), nullable=True),
+        sa.Column("moved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.String(length=500), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["created_by"], ["users.id"], name=op.f("fk_upgrade_requests_created_by_users")
+        ),
+        sa.ForeignKeyConstraint(
+            ["org_id"], ["orgs.id"], name=op.f("fk_upgrade_requests_org_id_orgs")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_upgrade_requests")),
+    )
+    with op.batch_alter_table("upgrade_requests", schema=None) as batch_op:
+        batch_op.create_index("ix_upgrade_requests_closed_at", ["closed_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_upgrade_requests_org_id"), ["org_id"], unique=False)
+        batch_op.create_index(
+            "uq_upgrade_requests_org_id_tier",
+            ["org_id", "tier"],
+            unique=True,
+            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_at IS NULL"),
+        )
+
+    op.create_table(
         "user_sessions",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("user_id", sa.String(length=40), nullable=False),
@@ -650,6 +702,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", "version", name=op.f("pk_change_words")),
         sa.UniqueConstraint("entry_seq", name=op.f("uq_change_words_entry_seq")),
     )
+    op.create_table(
+        "upgrade_messages",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("request_id", sa.String(length=40), nullable=False),
+        sa.Column("author_id", sa.String(length=40), nullable=False),
+        sa.Column("is_staff", sa.Boolean(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["author_id"], ["users.id"], name=op.f("fk_upgrade_messages_author_id_users")
+        ),
+        sa.ForeignKeyConstraint(
+            ["request_id"],
+            ["upgrade_requests.id"],
+            name=op.f("fk_upgrade_messages_request_id_upgrade_requests"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_upgrade_messages")),
+    )
+    with op.batch_alter_table("upgrade_messages", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_upgrade_messages_request_id"), ["request_id"], unique=False
+        )
 
     # The state that gateways copy starts empty, in an epoch of its own.
     op.bulk_insert(
@@ -688,6 +762,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("upgrade_messages", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_upgrade_messages_request_id"))
+
+    op.drop_table("upgrade_messages")
     op.drop_table("change_words")
     with op.batch_alter_table("change_holds", schema=None) as batch_op:
         batch_op.drop_index(
@@ -702,6 +780,16 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_user_sessions_user_id"))
 
     op.drop_table("user_sessions")
+    with op.batch_alter_table("upgrade_requests", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_upgrade_requests_org_id_tier",
+            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_at IS NULL"),
+        )
+        batch_op.drop_index(batch_op.f("ix_upgrade_requests_org_id"))
+        batch_op.drop_index("ix_upgrade_requests_closed_at")
+
+    op.drop_table("upgrade_requests")
     with op.batch_alter_table("tier_moves", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_tier_moves_org_id",

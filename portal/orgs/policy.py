@@ -15,12 +15,14 @@ class Permission(StrEnum):
     SEE_KEYS = "see_keys"
     ISSUE_KEY = "issue_key"
     REVOKE_KEY = "revoke_key"
+    REQUEST_UPGRADE = "request_upgrade"
 
 
 ALLOWED: dict[Role, frozenset[Permission]] = {
     Role.OWNER: frozenset(Permission),
     Role.MANAGER: frozenset(Permission),
-    Role.DEVELOPER: frozenset(Permission),
+    # To ask for another tier is to speak for the organisation.
+    Role.DEVELOPER: frozenset(Permission) - {Permission.REQUEST_UPGRADE},
     Role.VIEWER: frozenset({Permission.SEE_ORG, Permission.SEE_KEYS}),
 }
 

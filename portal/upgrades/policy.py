@@ -1,0 +1,167 @@
+"""Pure rules: what a tier requires and how far an organisation is, the states of a request, its clock."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from statistics import median
+
+from plimsoll.contract.terms import Tier
+from portal.changelog import words
+from portal.upgrades.models import State
+
+# Published on the pages: the staff decides within so many working days (Monday to Friday, UTC).
+TARGET_WORKING_DAYS = 3
+TARGET = f"{TARGET_WORKING_DAYS} working days"
+MEDIAN_OVER = timedelta(days=90)
+DAY = timedelta(days=1)
+WORKING_DAYS_IN_WEEK = 5
+
+# ---- requirements ----
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What requirements are measured against."""
+
+    created_at: datetime
+    is_confirmed: bool
+    owners: int
+    owners_with_factor: int
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One line of a checklist. `progress`: "5 of 7 days old"; `has_data`: whether it can be measured yet."""
+
+    name: str
+    text: str
+    is_met: bool
+    progress: str
+    has_data: bool = True
+
+
+# What nothing reports yet counts as not met, and the page says why.
+WITHOUT_DATA = {
+    "active_days": "counts as not met: no gateway reports use yet",
+    "paid_microusd": "counts as not met: no gateway reports use yet, and no payment is known",
+}
+
+
+def check(requirements: Mapping[str, int | bool], facts: Facts, at: datetime) -> list[Requirement]:
+    """The checklist of what a tier requires, at an instant."""
+    lines = []
+    for name, wanted in requirements.items():
+        text = words.requirement(name, wanted)
+        if text:
+            lines.append(_line(name, words.capital(text), wanted=wanted, facts=facts, at=at))
+    return lines
+
+
+def _line(name: str, text: str, *, wanted: int, facts: Facts, at: datetime) -> Requirement:
+    if name == "email_confirmed":
+        done = facts.is_confirmed
+        return Requirement(name, text, done, "done" if done else "not yet")
+    if name == "second_factor":
+        done = facts.owners == facts.owners_with_factor
+        return Requirement(name, text, done, "done" if done else _factors(facts))
+    if name == "account_age_days":
+        # Whole days only: five days and 23 hours are five.
+        age = max(0, (at - facts.created_at) // DAY)
+        days = "day" if wanted == 1 else "days"
+        return Requirement(name, text, age >= wanted, f"{min(age, wanted):,} of {wanted:,} {days} old")
+    return Requirement(name, text, is_met=False, progress=WITHOUT_DATA[name], has_data=False)
+
+
+def _factors(facts: Facts) -> str:
+    if facts.owners == 1:
+        return "not yet"
+    return f"not yet: {facts.owners_with_factor:,} of {facts.owners:,} owners have one"
+
+
+def can_be_measured(tier: Tier) -> bool:
+    """Whether everything that a tier requires can be measured yet: else nobody meets it."""
+    return not any(tier.requirements.get(name) for name in WITHOUT_DATA)
+
+
+# ---- the states of a request ----
+
+
+class Act(StrEnum):
+    """What can be done with a request; the value is how a sentence names it once it is done."""
+
+    TAKE_UP = "taken up"
+    ASK = "asked a question"
+    ANSWER = "answered"
+    APPROVE = "approved"
+    DECLINE = "declined"
+    WITHDRAW = "withdrawn"
+
+
+_OPEN = frozenset({State.SUBMITTED, State.IN_REVIEW, State.QUESTION_ASKED, State.ANSWERED})
+_REVIEWED = _OPEN - {State.SUBMITTED}
+
+# Each act: the states in which it may be done, and the one that it leads to.
+STEPS: Mapping[Act, tuple[frozenset[State], State]] = {
+    Act.TAKE_UP: (frozenset({State.SUBMITTED}), State.IN_REVIEW),
+    Act.ASK: (frozenset({State.IN_REVIEW, State.ANSWERED}), State.QUESTION_ASKED),
+    Act.ANSWER: (frozenset({State.QUESTION_ASKED}), State.ANSWERED),
+    Act.APPROVE: (_REVIEWED, State.APPROVED),
+    Act.DECLINE: (_REVIEWED, State.DECLINED),
+    Act.WITHDRAW: (_OPEN, State.WITHDRAWN),
+}
+BY_STAFF = (Act.TAKE_UP, Act.ASK, Act.APPROVE, Act.DECLINE)
+
+
+def may(act: Act, state: State) -> bool:
+    """Whether an act is possible in a state."""
+    return state in STEPS[act][0]
+
+
+def leads_to(act: Act) -> State:
+    """The state that an act leads to."""
+    return STEPS[act][1]
+
+
+# ---- its clock ----
+
+
+def due_at(created_at: datetime) -> datetime:
+    """When a request is to be decided by: the target's working days after it came; holidays are not known."""
+    due, left = _into_week(created_at), TARGET_WORKING_DAYS
+    while left:
+        due += DAY
+        left -= _works(due)
+    return due
+
+
+def _into_week(at: datetime) -> datetime:
+    """What comes at a weekend counts from Monday, 00:00 UTC."""
+    while not _works(at):
+        at = datetime.combine(at + DAY, time(), at.tzinfo)
+    return at
+
+
+def _works(at: datetime) -> bool:
+    return at.weekday() < WORKING_DAYS_IN_WEEK
+
+
+def median_of(durations: Sequence[timedelta]) -> timedelta | None:
+    """The median; None of nothing."""
+    return median(durations) if durations else None
+
+
+def lasting(duration: timedelta) -> str:
+    """How long something took, roughly and in two units at most: "2 days 4 hours", "35 minutes"."""
+    minutes = max(0, int(duration.total_seconds() // 60))
+    days, hours = divmod(minutes // 60, 24)
+    if days:
+        return f"{_count(days, 'day')} {_count(hours, 'hour')}" if hours else _count(days, "day")
+    if hours:
+        rest = minutes % 60
+        return f"{_count(hours, 'hour')} {_count(rest, 'minute')}" if rest else _count(hours, "hour")
+    return _count(minutes, "minute") if minutes else "less than a minute"
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number:,} {unit}" if number == 1 else f"{number:,} {unit}s"
