@@ -1,8 +1,11 @@
+from datetime import timedelta
+
 import pytest
 
 from portal.accounts.errors import BadAddress, WeakPassword
 from portal.accounts.passwords import hash_password, is_right
-from portal.accounts.policy import must_be_strong, normal_address
+from portal.accounts.policy import is_fresh, may_act_as_staff, must_be_strong, normal_address
+from tests.support.clocks import START
 
 
 @pytest.mark.parametrize(
@@ -51,3 +54,39 @@ def test_nobody_has_no_password():
 
 def test_a_hash_that_cannot_be_read_fits_nothing():
     assert not is_right("md5:1234", "anything at all")
+
+
+@pytest.mark.parametrize(
+    ("age", "fresh"),
+    [
+        (timedelta(0), True),
+        (timedelta(minutes=14, seconds=59), True),
+        (timedelta(minutes=15), False),
+        (timedelta(days=29), False),
+    ],
+)
+def test_a_proof_counts_for_fifteen_minutes(age, fresh):
+    assert is_fresh(START - age, at=START) is fresh
+
+
+def test_what_was_never_proven_is_not_fresh():
+    assert not is_fresh(None, at=START)
+
+
+@pytest.mark.parametrize(
+    ("is_admin", "has_second_factor", "is_development", "may"),
+    [
+        (True, True, True, True),
+        (True, True, False, True),
+        (True, False, True, True),
+        (True, False, False, False),
+        (False, True, True, False),
+        (False, True, False, False),
+        (False, False, True, False),
+        (False, False, False, False),
+    ],
+)
+def test_staff_need_a_second_factor_in_production(is_admin, has_second_factor, is_development, may):
+    given = {"has_second_factor": has_second_factor, "is_development": is_development}
+
+    assert may_act_as_staff(is_admin=is_admin, **given) is may
