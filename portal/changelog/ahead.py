@@ -13,6 +13,9 @@ from portal.changelog.lines import ChangeLine, change_line
 from portal.changelog.timeline import Turn, effect, turns_after
 from portal.transparency.queries import Timeline
 
+# Asked of a past instant, all that came since lies ahead: a page tells of the next, the list of all.
+STEPS_MAX = 12
+
 
 @dataclass(frozen=True)
 class Ahead:
@@ -29,8 +32,11 @@ class Ahead:
 
     @property
     def first(self) -> str:
-        """What it does, in one sentence without the full stop."""
-        return self.diff.sentences[0] if self.diff.sentences else self.line.title
+        """What it does, in one sentence without the full stop; what it takes away comes first."""
+        lines = self.diff.lines
+        taken = (each for each in lines if takes_away(Direction(each.direction_code)))
+        found = next(taken, lines[0] if lines else None)
+        return found.sentence if found else self.line.title
 
     @property
     def others(self) -> int:
@@ -40,10 +46,14 @@ class Ahead:
 
 @dataclass(frozen=True)
 class Outline:
-    """All that is announced beyond an instant; held changes have no instant yet."""
+    """What is announced beyond an instant, soonest first; held changes have no instant yet.
+
+    `more` is how many further starts and ends are announced behind the last of `steps`.
+    """
 
     steps: tuple[Ahead, ...] = ()
     held: tuple[ChangeLine, ...] = ()
+    more: int = 0
 
     @property
     def first_tightening(self) -> Ahead | None:
@@ -53,17 +63,19 @@ class Outline:
 def outline(timeline: Timeline, *, at: int, tiers: Collection[str] = ()) -> Outline:
     """What is announced after Unix second `at` and touches one of `tiers` (none given: any)."""
     changes = timeline.history.changes
-    steps = (
-        _ahead(timeline, turn, at=at, tiers=tiers)
+    turns = [
+        turn
         for turn in turns_after(timeline, at)
         if change_line(changes[turn.change], at=at).touches(tiers=tiers)
-    )
+    ]
+    steps = (_ahead(timeline, turn, at=at, tiers=tiers) for turn in turns[:STEPS_MAX])
     # Most changes of a long log are neither: a line for each would make the page as long in the making.
     held = (change for change in changes.values() if change.state(at) is State.HELD)
     lines = (change_line(change, at=at) for change in held)
     return Outline(
         steps=tuple(step for step in steps if step.diff.lines),
         held=tuple(line for line in lines if line.touches(tiers=tiers)),
+        more=max(0, len(turns) - STEPS_MAX),
     )
 
 

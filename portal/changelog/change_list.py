@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from plimsoll.contract.announcement import ChangeClass
 from plimsoll.contract.direction import Direction, takes_away
-from plimsoll.contract.effect import Effect
 from plimsoll.contract.fold import Policy
 from portal.accounts.models import User
 from portal.changelog import words
@@ -19,7 +18,7 @@ from portal.changelog.diff import direction_word
 from portal.changelog.lines import EVERYONE, ChangeLine, NewsLine, change_line, news_line
 from portal.changelog.models import ChangelogRead
 from portal.changelog.reading import EPOCH
-from portal.changelog.timeline import effect
+from portal.changelog.timeline import verdict
 from portal.core import clock
 from portal.orgs.queries import list_orgs_of
 from portal.tiers.queries import current_tiers
@@ -149,9 +148,9 @@ def get_change_list(
     )
 
 
-def manner(line: ChangeLine, effect: Effect) -> str:
+def manner(line: ChangeLine, *, is_retirement: bool) -> str:
     """The class of a change where it is not an ordinary one."""
-    retires = "retirement" if effect.is_retirement else ""
+    retires = "retirement" if is_retirement else ""
     return _CLASSES[line.change_class] or retires
 
 
@@ -179,7 +178,7 @@ def _is_asked(timeline: Timeline, line: ChangeLine | NewsLine, asked: Filter) ->
         return not asked.names_a_change
     if asked.is_upcoming and not line.is_upcoming:
         return False
-    return not asked.direction or _goes(effect(timeline, line.number).direction, asked.direction)
+    return not asked.direction or _goes(verdict(timeline, line.number).direction, asked.direction)
 
 
 def _goes(direction: Direction, asked: str) -> bool:
@@ -194,9 +193,10 @@ def _entry(
     whom, unread = names(policy, line.tiers), _is_unread(line, reader)
     if isinstance(line, NewsLine):
         return Entry(line, whom, "", "", "", unread)
-    does = effect(timeline, line.number)
-    word = direction_word(does.direction)
-    return Entry(line, whom, word, does.direction.value, manner(line, does), unread)
+    called = verdict(timeline, line.number)
+    word = direction_word(called.direction)
+    kind = manner(line, is_retirement=called.is_retirement)
+    return Entry(line, whom, word, called.direction.value, kind, unread)
 
 
 def _is_unread(line: ChangeLine | NewsLine, reader: Reader) -> bool:

@@ -61,10 +61,14 @@ class ChangePage:
 
 def get_change_page(session: Session, number: int) -> ChangePage:
     """A change whose entry is signed. Raises NotFound."""
-    log, now = signed_log(session), clock.timestamp()
+    return page_of(signed_log(session), number, _texts(session, number), at=clock.timestamp())
+
+
+def page_of(log: Timeline, number: int, texts: Mapping[int, str], *, at: int) -> ChangePage:
+    """A change on a timeline, with the versions of its words. Raises NotFound."""
     found = _find(log, number)
-    does, line = effect(log, number), change_line(found, at=now)
-    diff, texts = diff_of(does), _texts(session, number)
+    does, line = effect(log, number), change_line(found, at=at)
+    diff = diff_of(does)
     text = texts.get(len(found.wordings))
     whom = names(does.after, line.tiers)
     return ChangePage(
@@ -72,13 +76,13 @@ def get_change_page(session: Session, number: int) -> ChangePage:
         id=found.announcement.id,
         headline=headline(does, diff, whom=whom),
         whom=whom,
-        manner=manner(line, does),
+        manner=manner(line, is_retirement=does.is_retirement),
         diff=diff,
         reason=None if text is None else render(text),
         is_reason_true=text is None or hash_reason(text) == found.reason_sha256,
         reason_sha256=found.reason_sha256,
-        notice=notice_of(log.history, found, does, at=now),
-        steps=steps_of(found, at=now),
+        notice=notice_of(log.history, found, does, at=at),
+        steps=steps_of(found, at=at),
         life=life_of(found),
         versions=tuple(_version(found, wording, texts) for wording in reversed(found.wordings)),
         advice=advice(line, does, found.announcement.offers),

@@ -148,7 +148,7 @@ def _change_item(
 ) -> FeedItem:
     # The state that time alone brings is left out: a feed does not change because a day passed.
     line, does = change_line(change, at=change.announced_at), effect(log, change.number)
-    diff, kind = diff_of(does), manner(line, does)
+    diff, kind = diff_of(does), manner(line, is_retirement=does.is_retirement)
     summary = f"{diff.direction}, for {names(does.after, line.tiers)}. {_when(change)}"
     return FeedItem(
         tag=_tag(authority, change.announced_at, change.announcement.id),

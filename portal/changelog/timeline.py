@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from plimsoll.contract.effect import Effect, effect_of
+from plimsoll.contract.direction import Direction, overall
+from plimsoll.contract.effect import OPENING_CHANGE, Effect, effect_of
 from plimsoll.contract.history import ChangeInLog, Status
+from plimsoll.contract.lasting import Lasting
 from plimsoll.contract.limits import Cell, Limit
+from plimsoll.contract.parts import PartKind, direction_of, parts_of, value_of
 from portal.transparency.queries import Timeline
 
 
@@ -26,6 +29,13 @@ class Coming(NamedTuple):
     turn: Turn
 
 
+class Verdict(NamedTuple):
+    """What a change is called: its direction, and whether an offer is withdrawn by it."""
+
+    direction: Direction
+    is_retirement: bool
+
+
 class Outlook:
     """A timeline with what is worked out of it once: the turns of each cell, effects of changes."""
 
@@ -33,6 +43,7 @@ class Outlook:
         self._turns: dict[Cell, list[Turn]] = {}
         self._offers: dict[tuple[str, str], list[Turn]] = {}
         self._effects: dict[int, Effect] = {}
+        self._verdicts: dict[int, Verdict] = {}
         counting = _counting(timeline)
         self.turns = sorted(turn for change in counting for turn in turns_of(change))
         for change in counting:
@@ -71,6 +82,16 @@ class Outlook:
             self._effects[number] = effect_of(timeline.history, number)
         return self._effects[number]
 
+    def verdict(self, timeline: Timeline, number: int) -> Verdict:
+        """What a change is called."""
+        if not self._verdicts:
+            self._verdicts = dict(_verdicts(timeline))
+        if number not in self._verdicts:
+            # Held, withdrawn and temporary ones are few, and stand beside the lasting layer.
+            does = self.effect(timeline, number)
+            self._verdicts[number] = Verdict(does.direction, does.is_retirement)
+        return self._verdicts[number]
+
 
 _outlooks: WeakKeyDictionary[Timeline, Outlook] = WeakKeyDictionary()
 
@@ -96,6 +117,33 @@ def offer_turn(timeline: Timeline, pair: tuple[str, str], at: int) -> Turn | Non
 def effect(timeline: Timeline, number: int) -> Effect:
     """What a change does. Raises KeyError."""
     return outlook(timeline).effect(timeline, number)
+
+
+def verdict(timeline: Timeline, number: int) -> Verdict:
+    """What a change is called: as `effect` says, for many changes in one go. Raises KeyError."""
+    return outlook(timeline).verdict(timeline, number)
+
+
+def _verdicts(timeline: Timeline) -> Iterator[tuple[int, Verdict]]:
+    """Of all lasting changes, in one walk along the layer: each on its own would fold it anew."""
+    layer = Lasting()
+    lasting = (change for change in _counting(timeline) if change.is_lasting)
+    for change in sorted(lasting, key=lambda change: change.order):
+        touched = parts_of(change.announcement)
+        before = [value_of(layer, part) for part in touched]
+        layer.apply(change.announcement, change.effective_at)
+        steps = [
+            (part, old, value_of(layer, part)) for part, old in zip(touched, before, strict=True)
+        ]
+        directions = [direction_of(*step) for step in steps]
+        is_opening = change.number == OPENING_CHANGE
+        yield (
+            change.number,
+            Verdict(
+                Direction.NEUTRAL if is_opening else overall(directions),
+                any(part.kind is PartKind.OFFER and old and not new for part, old, new in steps),
+            ),
+        )
 
 
 def turns_of(change: ChangeInLog) -> Iterator[Turn]:

@@ -28,8 +28,14 @@ PUBLIC = (
     "/",
     "/limits",
     "/limits?at=2026-12-24",
+    "/limits?at=2027-12-24&known_at=2027-01-01",
     "/changelog",
+    "/changelog?tier=build&direction=tightening&when=upcoming",
     "/changelog/1",
+    "/changelog/2",
+    "/changelog/3",
+    "/changelog/{news}",
+    "/changelog/notice",
     "/docs",
     "/docs/gateway",
     "/docs/log",
@@ -44,6 +50,7 @@ PUBLIC = (
 )
 MEMBER = (
     "/",
+    "/changelog",
     "/orgs/acme",
     "/orgs/acme/keys",
     "/orgs/acme/keys/new",
@@ -160,7 +167,8 @@ def test_every_page_is_accessible_and_fits(page, portal, cast, things, sign_in, 
 def test_no_page_was_forgotten(app):
     """A new page is looked at too, or said to be none."""
     map_ = app.url_map.bind("127.0.0.1")
-    named = [path.partition("?")[0] for path in (*PUBLIC, *MEMBER, *STAFF)]
+    paths = (path.replace("{news}", "ann_x") for path in (*PUBLIC, *MEMBER, *STAFF))
+    named = [path.partition("?")[0] for path in paths]
     looked_at = {map_.match(path)[0] for path in named if path != "/nothing-here"}
 
     pages = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from plimsoll.contract import canonical
+from tests.support.change_files import change_file, in_days
 from tests.support.worlds import SAMPLE, publish
 
 
@@ -176,3 +177,87 @@ def test_the_clock_alone_moves_nothing(visit, client, catalog, clock):
     clock.set(datetime(2030, 1, 1, tzinfo=UTC))
 
     assert client.get("/limits").data == before
+
+
+@pytest.fixture
+def planned(catalog, clock, publish):
+    """Build's 5,000 fall on day 40 and rise on day 50; Haiku leaves Start on day 100."""
+    publish(change_file(effective_at=in_days(40)))
+    publish(change_file(6000, title="More again", effective_at=in_days(50)))
+    offer = {"tier": "start", "model": "haiku-4.5", "offered": False}
+    offer["replacement"] = {"tier": "start", "model": "sonnet-5"}
+    publish({"title": "Gone", "reason": "Old.", "effective_at": in_days(100), "offers": [offer]})
+
+
+def test_announced_values_stand_beside_the_present_ones(visit, planned):
+    page = visit.get("/limits")
+
+    cell = page.table("Limits for Sonnet 5").row("Requests per minute")["Build"]
+    assert cell == (
+        "5,000 7.2 million a day if spread evenly"
+        " 4,000 from 2026-12-12 12:00 UTC, change 2 6,000 from 2026-12-22 12:00 UTC, change 3"
+    )
+    assert len(page.soup.select(".meter-marks .meter-future")) == 1
+    cell = page.table("Limits for Haiku 4.5").row("Requests per minute")["Start"]
+    assert cell.endswith("not offered from 2027-02-10 12:00 UTC, change 4")
+
+
+def test_the_page_lists_what_is_announced(visit, planned):
+    steps = visit.get("/limits").all(".ahead-step")
+
+    assert [step.rpartition(" (")[2] for step in steps] == [
+        "change 2).",
+        "change 3).",
+        "change 4).",
+    ]
+
+
+def test_at_its_instant_the_announced_value_is_the_present_one(visit, planned, clock):
+    clock.advance(days=45)
+
+    page = visit.get("/limits")
+
+    cell = page.table("Limits for Sonnet 5").row("Requests per minute")["Build"]
+    assert cell.startswith("4,000 ")
+    assert "since change 2" in cell
+    assert page.text.startswith(
+        "Limits These limits are in force since 2026-12-12 12:00 UTC, by change 2"
+    )
+
+
+def test_the_end_of_a_raise_is_told_as_one(visit, catalog, clock, publish):
+    week = {"class": "temporary_raise", "effective_at": in_days(1), "expires_at": in_days(8)}
+    publish(change_file(9000, title="A week of more", **week))
+    clock.advance(days=2)
+
+    during = visit.get("/limits")
+    clock.advance(days=7)
+    after = visit.get("/limits")
+
+    cell = during.table("Limits for Sonnet 5").row("Requests per minute")["Build"]
+    assert cell.endswith("5,000 from 2026-11-10 12:00 UTC, end of change 2")
+    assert "in force since 2026-11-10 12:00 UTC, by the end of change 2." in after.text
+
+
+def test_no_cache_keeps_the_document_past_the_next_instant(client, planned, clock):
+    clock.advance(days=39, hours=23, minutes=59, seconds=45)
+
+    answer = client.get("/limits.json")
+
+    assert answer.headers["Cache-Control"] == "public, max-age=15"
+
+
+def test_the_page_costs_as_many_queries_for_many_changes_as_for_few(
+    client, planned, publish, count_queries
+):
+    client.get("/limits")
+    with count_queries() as few:
+        client.get("/limits")
+    for number in range(5):
+        publish(change_file(7000 + 1000 * number, effective_at=in_days(60 + number)))
+    client.get("/limits")
+
+    with count_queries() as many:
+        client.get("/limits")
+
+    assert len(many) == len(few) <= 8

@@ -1,9 +1,11 @@
 import json
 from dataclasses import replace
 
+from plimsoll.contract.effect import effect_of
 from plimsoll.contract.limits import Cell, Kind, Limit
 from plimsoll.contract.terms import Offer
 from portal.changelog.table import make_document, make_table
+from portal.changelog.timeline import verdict
 from tests.changelog.logs import FIRST, make_log, next_change
 
 CELL = Cell("build", "sonnet-5", "requests", Kind.BUCKET, 60)
@@ -117,3 +119,29 @@ def test_a_metric_without_a_limit_in_one_tier_is_said():
 
     assert [value.amount for value in values] == ["1,000", None, "10,000"]
     assert values[1].offered
+
+
+def test_what_a_change_is_called_is_what_its_effect_says():
+    """The list walks the layer once for all; the page of a change asks for its own."""
+    other = Limit(replace(CELL, model="opus-5"), 5000, 5000)
+    gone = Offer("build", "sonnet-5", offered=False, replacement=("build", "opus-5"))
+    log = make_log(
+        next_change(BEFORE, AFTER, at=LATER),
+        next_change(other, Limit(other.cell, 9000, 9000), at=LATER - 5, number=3),
+        next_change(AFTER, Limit(CELL, 4500, 4500), at=LATER + 5, number=4),
+        replace(next_change(BEFORE, AFTER, at=LATER + 9, number=5), rows=(), offers=(gone,)),
+        next_change(AFTER, Limit(CELL, 1, 1), at=LATER + 10, number=6),
+    )
+
+    called = [verdict(log, number) for number in range(1, 7)]
+
+    effects = [effect_of(log.history, number) for number in range(1, 7)]
+    assert called == [(each.direction, each.is_retirement) for each in effects]
+    assert [each.direction.value for each in called] == [
+        "neutral",
+        "tightening",
+        "loosening",
+        "loosening",
+        "tightening",
+        "neutral",
+    ]

@@ -2,10 +2,12 @@ import pytest
 
 from portal.core.db import transaction
 from portal.orgs.models import Org
+from tests.support.change_files import CELL, change_file, in_days
 from tests.support.factories import make_key
 
 pytestmark = pytest.mark.usefixtures("cast", "clock")
 
+ROW = {**CELL, "tier": "start", "model": "opus-5"}
 LIMITS = "Limits of the tier Start, in force now"
 
 
@@ -118,3 +120,69 @@ def test_a_person_without_an_organisation_is_told_so(visit, client, cast, sessio
     cast.sign_in(client, cast.ben)
 
     assert visit.get("/").h1 == "No organisation"
+
+
+@pytest.fixture
+def cut(publish):
+    """Change 2 lowers Start · Opus 5 · requests per minute on day 40."""
+    return publish(change_file(rows=[{**ROW, "quota": 800}], effective_at=in_days(40)))
+
+
+def test_a_tightening_ahead_comes_before_all_else(as_ada, cut):
+    page = as_ada.get("/")
+
+    assert page.all(".page-header-lead") == [
+        (
+            "Your organisation is on the tier Start. From 2026-12-12 12:00 UTC its limits get tighter."
+        )
+    ]
+    assert page.all("h2")[0] == "What will change for you"
+    assert page.all(".ahead-step") == [
+        (
+            "From 2026-12-12 12:00 UTC: Start · Opus 5 · requests per minute: 1,000 → 800"
+            " (\u221220 %) (change 2)."
+        )
+    ]
+    assert page.link("change 2") == "/changelog/2"
+
+
+def test_what_takes_nothing_away_stands_further_down(as_ada, publish):
+    publish(change_file(rows=[{**ROW, "quota": 2000}], effective_at=in_days(3)))
+
+    page = as_ada.get("/")
+
+    assert page.all("h2").index("What will change for you") > 0
+    assert "Nothing of it takes anything away from you." in page.text
+
+
+def test_what_touches_another_tier_is_not_told(as_ada, publish):
+    publish(change_file(effective_at=in_days(40)))
+
+    page = as_ada.get("/")
+
+    assert "Nothing: no change is announced that touches the tier Start." in page.text
+    assert not page.all(".ahead-step")
+
+
+def test_once_it_is_in_force_it_is_no_longer_ahead(visit, client, cast, cut, clock):
+    clock.advance(days=40)
+    cast.sign_in(client, cast.ada)
+
+    page = visit.get("/")
+
+    assert "Nothing: no change is announced" in page.text
+    assert page.table(LIMITS).row("Requests per minute")["Opus 5"] == "800"
+
+
+def test_what_is_held_is_said_to_be_held(as_ada, cut, run):
+    run("changes", "hold", "2", "--reason", "Wait.")
+
+    steps = as_ada.get("/").all(".ahead-step")
+
+    assert steps == ["Change 2, Fewer requests, is held: it takes no effect until it is released."]
+
+
+def test_a_withdrawn_change_is_not_ahead(as_ada, cut, run):
+    run("changes", "withdraw", "2", "--reason", "We found room.")
+
+    assert "Nothing: no change is announced" in as_ada.get("/").text

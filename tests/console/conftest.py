@@ -1,0 +1,3 @@
+from tests.support.changes import publish, run
+
+__all__ = ["publish", "run"]
