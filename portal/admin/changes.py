@@ -12,7 +12,6 @@ from portal.admin.change_queries import get_changes_page, list_replaceable
 from portal.admin.change_values import Reading, draft_values, read_values
 from portal.changelog import drafts
 from portal.changelog.models import ChangeDraft
-from portal.changelog.prose import render
 from portal.core import clock
 from portal.core.db import transaction
 from portal.core.errors import Conflict, Invalid
@@ -108,7 +107,7 @@ def read_draft(draft: str) -> Response:
         "admin/change_preview.html",
         draft=row,
         outlook=drafts.find_outlook(session(), row.content),
-        reason=render(row.content["reason"]),
+        page=drafts.find_preview(session(), row.content),
     )
 
 

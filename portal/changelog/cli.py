@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 from plimsoll.contract.draft import RFC3339
 from portal.changelog import commands, holds, policy
 from portal.core.actor import CLI
-from portal.core.errors import PortalError
+from portal.core.errors import PortalError, Unavailable
 from portal.transparency.signer import log_transaction
 from portal.web.session import session, sessions, settings
 
@@ -49,9 +49,13 @@ def _logged() -> Iterator[None]:
         with log_transaction(session(), sessions(), settings=settings(), actor=CLI):
             yield
     except PortalError as error:
-        # Who types commands may read what otherwise only the server's log says.
-        texts = dict.fromkeys([error.public, str(error)])
-        raise click.ClickException(" ".join(texts)) from error
+        raise click.ClickException(_said(error)) from error
+
+
+def _said(error: PortalError) -> str:
+    """Who types commands may read of trouble what otherwise only the server's log says."""
+    texts = [error.public, str(error)] if isinstance(error, Unavailable) else [error.public]
+    return " ".join(dict.fromkeys(texts))
 
 
 def _act(command: Callable[..., None], number: int, **values: Any) -> None:

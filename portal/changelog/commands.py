@@ -200,7 +200,7 @@ def get_in_log(log: History, number: int) -> ChangeInLog:
     """Raises NotFound."""
     found = log.changes.get(number)
     if found is None:
-        raise NotFound
+        raise NotFound(f"There is no change {number}.")
     return found
 
 

@@ -23,6 +23,7 @@ from plimsoll.contract.history import ANNOUNCED, History, read
 from plimsoll.contract.lasting import Lasting
 from plimsoll.contract.limits import Cell, InvalidField
 from plimsoll.contract.parts import Part, PartKind, value_of
+from portal.changelog.change_page import ChangePage, page_of
 from portal.changelog.commands import bad_change, draft_of, publish_change
 from portal.changelog.diff import Diff, Line, diff_of, lines_of
 from portal.changelog.errors import DraftEnded, StaleDraft
@@ -32,7 +33,7 @@ from portal.core.actor import Actor
 from portal.core.errors import NotFound
 from portal.core.ids import new_id
 from portal.journal.commands import record
-from portal.transparency.queries import signed_log
+from portal.transparency.queries import Timeline, signed_log
 
 Content = Mapping[str, Any]
 
@@ -170,6 +171,19 @@ def find_outlook(session: Session, content: Content) -> Outlook:
     return look(signed_log(session).history, content, at=clock.timestamp())
 
 
+def find_preview(session: Session, content: Content) -> ChangePage | None:
+    """A draft as readers would see it if it were published now; None while it cannot be read."""
+    log, at = signed_log(session).history.copy(), clock.timestamp()
+    try:
+        draft = parse_draft({**content, **dict.fromkeys(_missing(content), _UNWRITTEN)})
+        announced = compose(log, draft, at=at, change_id=_NO_ID)
+    except InvalidField:
+        return None
+    for entry in _entries(log, draft, announced, at=at):
+        log.append(entry)
+    return page_of(Timeline(log), announced.change, {1: draft.reason}, at=at)
+
+
 def find_base(
     session: Session, content: Content, *, size: int | None = None, at: int | None = None
 ) -> Lasting:
@@ -191,7 +205,7 @@ def list_moves(session: Session, draft: ChangeDraft) -> tuple[Line, ...]:
 
 def look(log: History, content: Content, *, at: int) -> Outlook:
     """What a draft would do if it were published at Unix second `at`."""
-    missing = tuple(name for name in ("title", "reason") if not str(content.get(name, "")).strip())
+    missing = _missing(content)
     try:
         draft = parse_draft({**content, **dict.fromkeys(missing, _UNWRITTEN)})
         announced = compose(log, draft, at=at, change_id=_NO_ID)
@@ -216,17 +230,30 @@ def _judge(
 ) -> tuple[str | None, int | None]:
     """The refusal of what publishing would append, and the first lawful effective instant."""
     history = log.copy()
-    acts = withdrawals(draft, number=announced.change)
+    *gone, last = _entries(log, draft, announced, at=at)
     try:
-        for act in acts:
-            new = {"at": at, "body": act.to_wire(), "kind": act.kind, "seq": history.size}
+        for new in gone:
             rules.check_next(history, new, at)
             history.append(new)
-        new = {"at": at, "body": announced.to_wire(), "kind": ANNOUNCED, "seq": history.size}
-        rules.check_next(history, new, at)
+        rules.check_next(history, last, at)
     except rules.RuleBroken as error:
         return error.text, error.earliest
     return None, rules.earliest_lawful(history, announced, at)
+
+
+def _entries(
+    log: History, draft: Draft, announced: Announcement, *, at: int
+) -> list[dict[str, Any]]:
+    """What publishing would append to the log."""
+    gone = [(act.kind, act.to_wire()) for act in withdrawals(draft, number=announced.change)]
+    return [
+        {"at": at, "body": body, "kind": kind, "seq": seq}
+        for seq, (kind, body) in enumerate([*gone, (ANNOUNCED, announced.to_wire())], log.size)
+    ]
+
+
+def _missing(content: Content) -> tuple[str, ...]:
+    return tuple(name for name in ("title", "reason") if not str(content.get(name, "")).strip())
 
 
 def base_of(log: History, content: Content, *, at: int) -> Lasting:

@@ -191,8 +191,17 @@ def test_a_draft_is_read_as_readers_will_see_it(as_root, sessions, cast):
 
     page = as_root.get(f"/admin/changes/drafts/{draft}/preview")
 
-    assert page.one("#reason strong").text == "of it"
+    assert page.h1 == "Change 2: Fewer requests"
+    assert "of it" in page.all(".prose strong")
+    assert "From 2026-12-03 12:00 UTC" in page.text
     assert page.table("Build").row("Sonnet 5")["After"] == "4,000"
+
+
+def test_an_unfinished_draft_can_be_previewed_too(as_root, sessions, cast):
+    for content in ({}, change_file(effective_at="soon"), {**change_file(), "reason": ""}):
+        draft = make_draft(sessions, cast.root.actor, content or None)
+
+        assert as_root.get(f"/admin/changes/drafts/{draft}/preview").h1
 
 
 def test_a_draft_is_discarded_and_leaves_the_list(as_root, both_ways, draft):

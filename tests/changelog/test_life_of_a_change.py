@@ -177,7 +177,7 @@ def test_other_words_make_a_new_version_and_keep_the_old(run, announced, change,
 
 BAD = {
     "withdraw what is in force": (("withdraw", "1", "--reason", "x"), "in force already"),
-    "withdraw what is not": (("withdraw", "9", "--reason", "x"), "nothing at this address"),
+    "withdraw what is not": (("withdraw", "9", "--reason", "x"), "There is no change 9."),
     "withdraw without a reason": (("withdraw", "2", "--reason", " "), "must not be empty"),
     "put off to the past": (("reschedule", "2", "--effective-at", in_days(-1)), "past"),
     "release what is not held": (("release", "2"), "not held"),
