@@ -45,6 +45,16 @@ def test_a_draft_starts_on_the_table_as_it_is_published(as_root, both_ways, sess
     assert journal()[-1].tag == "draft:started"
 
 
+def test_the_staff_begins_at_the_limits_table_and_nobody_else_sees_how(visit, client, cast):
+    cast.sign_in(client, cast.ada)
+    assert "Draft a change" not in visit.get("/limits").text
+    cast.sign_in(client, cast.root)
+
+    link = visit.get("/limits").link("Draft a change of this table")
+
+    assert visit.get(link).form("new-draft").action == link
+
+
 def test_the_inputs_hold_what_is_published_and_what_the_draft_says(editor):
     form = editor()
 

@@ -1,6 +1,12 @@
 """What tests of writing changes share: the command line, the log and what must not be touched."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
 import pytest
+from click.testing import Result
+from flask import Flask
 from sqlalchemy import func, select
 
 from portal.changelog.models import (
@@ -11,17 +17,20 @@ from portal.changelog.models import (
     NoticeWords,
     PlainAnnouncement,
 )
+from portal.core.db import Base, Sessions
 from portal.journal.models import Event
 from portal.transparency.models import LogEntry
-from portal.transparency.queries import signed_log
+from portal.transparency.queries import SignedLog, signed_log
 from tests.support.change_files import write
+
+Run: TypeAlias = Callable[..., Result]
 
 
 @pytest.fixture
-def run(app, tmp_path):
+def run(app: Flask, tmp_path: Path) -> Run:
     """Run a command; a dict among its arguments becomes a file."""
 
-    def run(*args):
+    def run(*args: object) -> Result:
         texts = [
             write(tmp_path / f"{index}.json", each) if isinstance(each, dict) else str(each)
             for index, each in enumerate(args)
@@ -32,10 +41,10 @@ def run(app, tmp_path):
 
 
 @pytest.fixture
-def publish(run):
+def publish(run: Run) -> Callable[[dict[str, Any]], int]:
     """Publish a change file that is lawful; its number."""
 
-    def publish(content):
+    def publish(content: dict[str, Any]) -> int:
         done = run("changes", "publish", content)
         assert done.exit_code == 0, done.output
         return int(done.stdout.splitlines()[-1])
@@ -44,10 +53,10 @@ def publish(run):
 
 
 @pytest.fixture
-def log(sessions):
+def log(sessions: Sessions) -> Callable[[], SignedLog]:
     """The signed log as it is now."""
 
-    def read():
+    def read() -> SignedLog:
         with sessions() as session:
             return signed_log(session)
 
@@ -55,9 +64,9 @@ def log(sessions):
 
 
 @pytest.fixture
-def counts(sessions):
+def counts(sessions: Sessions) -> Callable[[], list[int | None]]:
     """How many rows there are of all that writing a change writes."""
-    tables = (
+    tables: tuple[type[Base], ...] = (
         LogEntry,
         Change,
         ChangeWords,
@@ -68,7 +77,7 @@ def counts(sessions):
         Event,
     )
 
-    def counts():
+    def counts() -> list[int | None]:
         with sessions() as session:
             return [session.scalar(select(func.count()).select_from(each)) for each in tables]
 
