@@ -9,7 +9,9 @@ from werkzeug.routing import Rule
 from portal.web.public import is_public, public
 
 PUBLIC = {
+    "accounts.check_code",
     "accounts.confirm_email",
+    "accounts.enter_code",
     "accounts.new_password",
     "accounts.set_password",
     "accounts.sign_in",

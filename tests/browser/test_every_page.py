@@ -18,6 +18,7 @@ from portal.orgs.commands import suspend_org
 from portal.orgs.models import Org
 from portal.sync.commands import add_gateway
 from portal.transparency.signer import log_transaction
+from tests.support.authenticator import give_authenticator
 from tests.support.change_files import CELL, change_file
 from tests.support.chromium import faults
 from tests.support.factories import make_key
@@ -56,8 +57,18 @@ MEMBER = (
     "/orgs/acme/keys/new",
     "/orgs/acme/keys/{key}",
     "/orgs/acme/keys/{key}/revoke",
+    "/account",
+    "/account/second-factor",
     "/logout",
 )
+# For whoever has a second factor.
+FACTOR = (
+    "/account",
+    "/account/second-factor",
+    "/account/second-factor/off",
+    "/account/second-factor/codes",
+)
+HALF_WAY = "/login/code"
 STAFF = (
     "/admin/orgs",
     "/admin/orgs/acme",
@@ -126,6 +137,7 @@ def things(sessions, settings, cast) -> Things:
         draft = start_draft(session, actor=CLI, content=change_file(rows=[RAISED]))
         news = publish_announcement(session, actor=CLI, title="Hello", text="It is **so**.")
     announce_changes(sessions, settings)
+    give_authenticator(sessions, cast.ben)
     with sessions() as session:
         mail = list_mails(session)[0].id
         return Things(issued.key.id, link, mail, draft.id, news.id)
@@ -151,7 +163,9 @@ def look(page, url: str) -> list[str]:
 
 @pytest.mark.parametrize("scheme", SCREENS)
 @pytest.mark.parametrize(
-    ("who", "paths"), [(None, PUBLIC), ("ada", MEMBER), ("root", STAFF)], ids=["all", "ada", "root"]
+    ("who", "paths"),
+    [(None, PUBLIC), ("ada", MEMBER), ("ben", FACTOR), ("root", STAFF)],
+    ids=["all", "ada", "ben", "root"],
 )
 def test_every_page_is_accessible_and_fits(page, portal, cast, things, sign_in, scheme, who, paths):
     page.emulate_media(color_scheme=scheme)
@@ -164,10 +178,27 @@ def test_every_page_is_accessible_and_fits(page, portal, cast, things, sign_in, 
     assert not found, "\n".join(found)
 
 
+@pytest.mark.parametrize("scheme", SCREENS)
+def test_the_page_between_password_and_code_is_accessible_and_fits(
+    page, portal, cast, things, scheme
+):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": SCREENS[scheme], "height": 900})
+    page.goto(f"{portal}/login")
+    page.get_by_label("E-mail address").fill(cast.ben.email)
+    page.get_by_label("Password").fill(cast.ben.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{portal}{HALF_WAY}")
+
+    assert not faults(page)
+
+
 def test_no_page_was_forgotten(app):
     """A new page is looked at too, or said to be none."""
     map_ = app.url_map.bind("127.0.0.1")
-    paths = (path.replace("{news}", "ann_x") for path in (*PUBLIC, *MEMBER, *STAFF))
+    paths = (
+        path.replace("{news}", "ann_x") for path in (*PUBLIC, *MEMBER, *FACTOR, *STAFF, HALF_WAY)
+    )
     named = [path.partition("?")[0] for path in paths]
     looked_at = {map_.match(path)[0] for path in named if path != "/nothing-here"}
 
