@@ -65,9 +65,6 @@ def confirm_unsubscribe(token: str) -> Response:
     return _unsubscribe_page(token, [each for each in found if each.ended_at is None])
 
 
-# A mail program sends this POST by itself, without a page, a cookie or a token of ours (RFC 8058,
-# section 3.2). The address is the proof: nobody can make one up, and it can do nothing else.
-@csrf.exempt
 @bp.post("/unsubscribe/<token>")
 @public
 def unsubscribe(token: str) -> Response:
@@ -78,6 +75,11 @@ def unsubscribe(token: str) -> Response:
         )
         subscriptions.end(session(), actor=current_actor(), subscriptions=found)
     return _unsubscribe_page(token, [])
+
+
+# A mail program sends this POST by itself, without a page, a cookie or a token of ours (RFC 8058,
+# section 3.2). The address is the proof: nobody can make one up, and it can do nothing else.
+csrf.exempt(unsubscribe)
 
 
 def _unsubscribe_page(token: str, live: list[Any]) -> Response:

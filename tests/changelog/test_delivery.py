@@ -2,11 +2,12 @@
 
 import pytest
 
+from portal.changelog.subscriptions import subscribe
 from portal.core.db import transaction
 from portal.core.outbox import SmtpTransport, send_due
 from tests.support import smtp
 from tests.support.change_files import CELL, change_file, in_days, unix
-from tests.support.factories import make_org, make_user
+from tests.support.factories import actor_of, make_org, make_user
 
 SENDER = "Plimsoll <portal@portal.example>"
 
@@ -108,7 +109,11 @@ def test_looking_again_changes_nothing(announced, work, clock, change, server):
 
 
 def test_subscribers_do_not_count(announced, work, clock, change, sessions, telling):
-    """Ben's mail is taken, Ada's is not: of the owners nobody was told."""
+    """Of eleven mails ten are taken, but they are the subscribers': of the owners nobody was told."""
+    with sessions() as session, transaction(session):
+        for _ in range(9):
+            user = make_user(session)
+            subscribe(session, actor=actor_of(user), user=user, tier="build")
     telling.run()
     with sessions() as session, transaction(session):
         for mail in telling.mails():
@@ -119,6 +124,7 @@ def test_subscribers_do_not_count(announced, work, clock, change, sessions, tell
     clock.advance(days=1)
     work()
 
+    assert sum(mail.sent_at is not None for mail in telling.mails("change:2:2")) == 10
     assert change().status == "held"
 
 

@@ -73,6 +73,14 @@ def test_only_what_lies_ahead_at_publishing_is_recalled(publish, clock, events):
     assert (at_once, before, events()) == ([], [], [f"7d:{unix(30)}"])
 
 
+def test_what_lay_behind_at_publishing_is_not_made_up_for(telling, publish, clock, events):
+    """For weeks there was nothing to recall; then a raise is published that ends in 12 days."""
+    clock.advance(days=40)
+    publish(change_file(6000, **{**RAISE, "effective_at": in_days(41), "expires_at": in_days(52)}))
+
+    assert events() == []
+
+
 def test_after_a_downtime_only_the_nearest_is_sent(publish, clock, events):
     publish(change_file(effective_at=in_days(40)))
     events()
