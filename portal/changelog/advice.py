@@ -6,18 +6,17 @@ from plimsoll.contract.announcement import ChangeClass
 from plimsoll.contract.direction import takes_away
 from plimsoll.contract.effect import OPENING_CHANGE, Effect
 from plimsoll.contract.history import State
+from plimsoll.contract.parts import PartKind
 from plimsoll.contract.terms import Offer
 from portal.changelog.lines import ChangeLine
 
-_OVER = {
+_NOTHING = "You need not do anything: nothing that is allowed today is refused because of it."
+_QUIET = {
     State.WITHDRAWN: "You need not do anything: it never takes effect.",
     State.ENDED: "You need not do anything: it is over.",
+    State.HELD: "Nothing changes while it is held. If it is released, it gets a new instant, and"
+    " what it takes away still comes with notice.",
 }
-_NOTHING = "You need not do anything: nothing that is allowed today is refused because of it."
-_HELD = (
-    "Nothing changes while it is held. If it is released, it gets a new instant, and what it takes"
-    " away still comes with notice."
-)
 _UNTIL_THEN = "Until then the limits stay as they are, at every gateway."
 _COMPARE = (
     "Compare what you send with the new limits. If they are too low for you, look at the other"
@@ -35,22 +34,22 @@ _REFUSED = (
 
 def advice(line: ChangeLine, effect: Effect, offers: Iterable[Offer] = ()) -> tuple[str, ...]:
     """What to do now, the most urgent first."""
-    if line.state in _OVER:
-        return (_OVER[line.state],)
-    if line.state is State.HELD:
-        return (_HELD,)
+    if line.state in _QUIET:
+        return (_QUIET[line.state],)
     if line.change_class is ChangeClass.TEMPORARY_RAISE:
         return ("Enjoy the room while it is there, and be back at the usual limits by its end.",)
     if line.number == OPENING_CHANGE or not takes_away(effect.direction):
         return (_NOTHING,)
-    return (
-        _ahead(line, _moves(effect, offers)) if line.state is State.ANNOUNCED else _in_force(line)
-    )
+    if line.state is State.EFFECTIVE:
+        return _in_force(line)
+    # Who only loses a model has nothing to compare.
+    is_less = any(item.kind is not PartKind.OFFER for item in effect.items)
+    return (*_moves(effect, offers), *_ahead(line), *((_COMPARE,) if is_less else ()), _HEADER)
 
 
-def _ahead(line: ChangeLine, moves: Iterable[str]) -> tuple[str, ...]:
+def _ahead(line: ChangeLine) -> tuple[str, ...]:
     ends = ("It ends by itself.",) if line.change_class is ChangeClass.EMERGENCY_CUT else ()
-    return (*moves, _UNTIL_THEN, *ends, _COMPARE, _HEADER)
+    return (_UNTIL_THEN, *ends)
 
 
 def _in_force(line: ChangeLine) -> tuple[str, ...]:

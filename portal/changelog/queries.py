@@ -56,7 +56,7 @@ def get_limits_page(
         is_ahead=instant > now,
         since=since,
         since_at=since_at,
-        is_anything_published=bool(timeline.history.changes),
+        is_anything_published=bool(signed_log(session).history.changes),
         ahead=outline(timeline, at=instant),
         held=tuple(
             (org, names(policy, [tier])) for org, tier in reader.orgs if tier in policy.tiers

@@ -89,6 +89,7 @@ def test_what_was_known_before_anything_was_published_is_nothing(visit):
     page = visit.get("/limits", known_at="2026-11-01")
 
     assert not page.all("table")
+    assert "Nothing was in force then" in page.text
 
 
 def test_known_in_the_future_is_known_now(client):

@@ -180,6 +180,7 @@ def test_a_retirement_says_where_to_go(visit, publish):
     page = visit.get("/changelog/2")
 
     assert "Move from Haiku 4.5 on Start to Sonnet 5 on Start before then." in page.text
+    assert "Compare what you send" not in page.text
     assert "90 days of notice are promised, 100 days given" in page.text
 
 

@@ -1,7 +1,8 @@
 """Both feeds, read as strangers read them.
 
-Atom is checked against what RFC 4287 asks, written down here from its text, over a parser that is
-not the one that writes it (expat's DOM); JSON Feed against the text of version 1.1.
+Atom is read by feedparser, and checked against what RFC 4287 asks, written down here from its text,
+over a parser that is not the one that writes it (expat's DOM); JSON Feed against the text of
+version 1.1.
 """
 
 import json
@@ -9,6 +10,7 @@ import re
 from datetime import datetime, timedelta
 from xml.dom import minidom
 
+import feedparser
 import pytest
 
 from portal.changelog.announcements import publish_announcement, withdraw_announcement
@@ -144,6 +146,22 @@ def test_an_entry_says_what_happens_for_whom_and_when(atom, announced):
     assert "<p>We <strong>need</strong> &lt;room&gt; &amp; air.</p>" in content
     terms = {each.getAttribute("term") for each in children(entry, "category")}
     assert terms == {"tightening", "build"}
+
+
+def test_a_feed_reader_reads_it(client, atom, announced, news):
+    feed = feedparser.parse(client.get("/changelog.atom").data)
+
+    assert (feed.bozo, feed.version) == (False, "atom10")
+    assert feed.feed.updated_parsed[:5] == (2026, 11, 2, 12, 1)
+    assert [entry.title for entry in feed.entries][1:] == [
+        "Change 2: Fewer requests",
+        "Change 1: Our limits",
+    ]
+    entry = feed.entries[1]
+    assert entry.id == text(children(atom(), "entry")[1], "id")
+    assert entry.link.endswith("/changelog/2")
+    assert {tag.term for tag in entry.tags} == {"tightening", "build"}
+    assert "<strong>need</strong>" in entry.content[0].value
 
 
 def test_what_programs_want_stands_in_the_json(json_feed, announced):
