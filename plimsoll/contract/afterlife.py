@@ -18,8 +18,7 @@ from plimsoll.contract.announcing import (
 )
 from plimsoll.contract.broken import RuleBroken, RuleCode
 from plimsoll.contract.history import ChangeInLog, History, State
-from plimsoll.contract.refusals import instant
-from plimsoll.contract.wording import duration
+from plimsoll.contract.refusals import instant, promise
 
 Place: TypeAlias = tuple[int, int]
 
@@ -79,7 +78,7 @@ def check_policy(history: History, changed: acts.PolicyChanged, at: int) -> None
     in_force = history.notice_at(at)
     needed = max((_own_notice(name, in_force) for name in _weaker(last.notice, changed)), default=0)
     if changed.effective_at < at + needed:
-        promised = f"{duration(needed)}' notice are promised for that"
+        promised = f"{promise(needed)} for that"
         earliest = at + needed
         text = f"this weakens the notice policy. {promised}; the earliest is {instant(earliest)}"
         raise RuleBroken(RuleCode.NOTICE, text, earliest=earliest)

@@ -29,10 +29,16 @@ def shortage_text(shortage: Shortage, earliest: int | None) -> str:
         said = f"After this, {others} {said} on {instant(step.at)}"
     else:
         said = f"This {said}"
-    promised = f"{duration(shortage.notice)}' notice are promised"
+    promised = promise(shortage.notice)
     if earliest is None:
         return f"{said}. {promised}."
     return f"{said}. {promised}; the earliest effective time is {instant(earliest)}."
+
+
+def promise(notice: int) -> str:
+    """ "30 days' notice are promised", for seconds of notice."""
+    long = duration(notice)
+    return f"{long}' notice are promised" if long.endswith("s") else f"{long}'s notice is promised"
 
 
 def names(layer: Lasting, part: Part) -> str:

@@ -35,11 +35,26 @@ def amount(metric: str, quota: int) -> str:
 
 
 def duration(seconds: int) -> str:
-    """How long: "30 days", "72 hours", "1 day"; the largest unit that is whole, from 4 days on days."""
-    whole = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
-    for size, unit in whole:
-        # 72 hours stay hours, as the promise words them.
-        if seconds % size == 0 and (unit != "day" or seconds >= 4 * size or seconds == size):
-            count = seconds // size
-            return f"1 {unit}" if count == 1 else f"{count:,} {unit}s"
-    return f"{seconds:,} seconds"
+    """How long: "30 days", "72 hours", "1 day", "50 days 22 hours"; from 4 days on in days."""
+    units = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+    if seconds > _DAYS_FROM and seconds % units[0][0]:
+        counts = []
+        for size, unit in units:
+            count, seconds = divmod(seconds, size)
+            counts += [_count(count, unit)] if count else []
+        return " ".join(counts)
+    # 72 hours stay hours, as the promise words them.
+    size, unit = next(
+        (size, unit)
+        for size, unit in units
+        if seconds % size == 0 and (unit != "day" or seconds >= _DAYS_FROM or seconds == size)
+    )
+    return _count(seconds // size, unit)
+
+
+def _count(count: int, unit: str) -> str:
+    return f"1 {unit}" if count == 1 else f"{count:,} {unit}s"
+
+
+# Less than this is told in hours.
+_DAYS_FROM = 4 * 86_400

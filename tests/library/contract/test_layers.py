@@ -58,6 +58,13 @@ def test_a_temporary_raise_is_without_effect_under_a_more_generous_lasting_limit
     assert log.policy(3 * DAY).limits[BUILD][1:] == (START + 2 * DAY, 3)
 
 
+def test_a_temporary_raise_of_a_limit_that_is_lifted_meanwhile_brings_it_not_back(log):
+    log.announce(0, {BUILD: 9000}, expires=9 * DAY, **RAISE)
+    log.announce(0, {BUILD: None}, effective=2 * DAY)
+
+    assert log.quotas(DAY, 2 * DAY, 9 * DAY) == [9000, None, None]
+
+
 def test_a_temporary_raise_may_lift_a_limit_altogether(log):
     log.announce(0, {BUILD: None}, expires=DAY, **RAISE)
 

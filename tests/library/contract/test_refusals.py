@@ -9,6 +9,7 @@ from plimsoll.contract.canonical import encode
 from plimsoll.contract.history import read
 from plimsoll.contract.limits import Cell, Kind
 from plimsoll.contract.rules import RuleBroken, RuleCode, earliest_lawful
+from plimsoll.contract.wording import duration
 from tests.library.contract import naive
 from tests.library.contract.chronicle import (
     BUILD,
@@ -104,6 +105,41 @@ def test_a_refusal_names_the_step_of_another_change_that_the_act_would_make(log)
         "After this, change 2 lowers Build · Sonnet 5 · requests per minute from 9,000 to 6,000 on "
         "2026-12-18 05:00 UTC."
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (30 * DAY, "30 days"),
+        (3 * DAY, "72 hours"),
+        (4 * DAY, "4 days"),
+        (DAY, "1 day"),
+        (2 * DAY, "48 hours"),
+        (3600, "1 hour"),
+        (90, "90 seconds"),
+        (0, "0 hours"),
+        (50 * DAY + 22 * 3600 + 61, "50 days 22 hours 1 minute 1 second"),
+        (3 * DAY + 60, "4,321 minutes"),
+    ],
+)
+def test_a_length_of_time_is_told_in_words(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_the_notice_that_was_left_is_told_in_words():
+    log = Chronicle({"released_seconds": DAY})
+    log.announce(0, {BUILD: 4000}, effective=40 * DAY)
+    log.announce(0, {START_CELL: 500}, effective=40 * DAY)
+    log.hold(2, at=30 * DAY - 60)
+    log.hold(3, at=40 * DAY - 1)
+
+    texts = [
+        log.refused(log.act("released", number, at=50 * DAY, effective_at=50 * DAY)).text
+        for number in (2, 3)
+    ]
+
+    assert "10 days 1 minute's notice is promised; " in texts[0]
+    assert "1 day's notice is promised; the earliest effective time is 2027-01-13" in texts[1]
 
 
 def test_an_instant_between_two_minutes_is_told_to_the_second(log):
