@@ -24,7 +24,7 @@ from portal.web.forms import BaseForm, must_be_plain
 from portal.web.session import session, settings
 
 PROOF_MAX = 1000  # longer is neither password nor code, and would only cost time
-WHY = "It is a while ago that you signed in or were asked: confirm that it is you."
+WHY = "Confirm that it is you. This counts for 15 minutes."
 
 
 class ProofForm(BaseForm):

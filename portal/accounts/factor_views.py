@@ -101,7 +101,7 @@ def renew_codes() -> Response:
         user = get_user(session(), person.user_id)
         if not form.validate():
             return responses.invalid(
-                "accounts/new_codes.html", fragment="accounts/_new_codes_form.html", form=form
+                "accounts/new_codes.html", fragment="accounts/_new_codes.html", form=form
             )
         codes = second_factor.renew_codes(session(), actor=current_actor(), user=user)
     return _show_codes(codes, title="Your new recovery codes")
@@ -133,7 +133,7 @@ def _new_set_up(person: SignedIn) -> set_up.SetUp:
 def _set_up_again(form: TurnOnForm, shown: set_up.SetUp) -> Response:
     form.sealed.data = shown.sealed
     return responses.invalid(
-        "accounts/set_up.html", fragment="accounts/_set_up_form.html", form=form, set_up=shown
+        "accounts/set_up.html", fragment="accounts/_set_up.html", form=form, set_up=shown
     )
 
 
