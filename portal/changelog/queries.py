@@ -9,7 +9,7 @@ from portal.changelog.lines import ChangeLine, change_line
 from portal.changelog.table import LimitsTable, make_table
 from portal.changelog.timeline import turn_before
 from portal.core import clock
-from portal.transparency.queries import Timeline, signed_log
+from portal.transparency.queries import SignedLog, Timeline, signed_log
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def get_limits_page(
     session: Session, *, at: int | None, known_at: int | None = None, user_id: str | None
 ) -> LimitsPage:
     """The limits at an instant, or now; a signed-in reader's organisations are marked."""
-    timeline, now = _known(session, known_at), clock.timestamp()
+    log, now = signed_log(session), clock.timestamp()
+    timeline = _known(log, known_at)
     instant = now if at is None else at
     policy, reader = timeline.policy(instant), get_reader(session, user_id)
     since_at, since = _since(timeline, instant)
@@ -56,7 +57,7 @@ def get_limits_page(
         is_ahead=instant > now,
         since=since,
         since_at=since_at,
-        is_anything_published=bool(signed_log(session).history.changes),
+        is_anything_published=bool(log.history.changes),
         ahead=outline(timeline, at=instant),
         held=tuple(
             (org, names(policy, [tier])) for org, tier in reader.orgs if tier in policy.tiers
@@ -66,17 +67,16 @@ def get_limits_page(
 
 def get_document(session: Session, *, at: int | None, known_at: int | None) -> Document:
     """What `/limits.json` is made from."""
-    now = clock.timestamp()
+    log, now = signed_log(session), clock.timestamp()
     # A document of another instant ages too: with the next entry it may end otherwise.
     return Document(
-        timeline=_known(session, known_at),
+        timeline=_known(log, known_at),
         at=now if at is None else at,
-        next_at=signed_log(session).next_step(now),
+        next_at=log.next_step(now),
     )
 
 
-def _known(session: Session, known_at: int | None) -> Timeline:
-    log = signed_log(session)
+def _known(log: SignedLog, known_at: int | None) -> Timeline:
     return log if known_at is None else log.known(known_at)
 
 
