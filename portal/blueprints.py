@@ -9,6 +9,7 @@ from portal.admin import bulk, change_acts, change_news, changes
 from portal.admin import gateways as admin_gateways
 from portal.admin import grants as admin_grants
 from portal.admin import log as admin_log
+from portal.admin import requests as admin_requests
 from portal.admin import tiers as admin_tiers
 from portal.admin import views as admin
 from portal.changelog import cli as changelog_cli
@@ -28,6 +29,7 @@ from portal.tiers.queries import build_org_records
 from portal.transparency import cli as transparency_cli
 from portal.transparency import views as transparency
 from portal.transparency.records import build_checkpoint_records, build_entry_records
+from portal.upgrades import views as upgrades
 from portal.web import cli as web_cli
 
 
@@ -56,11 +58,13 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
     app.register_blueprint(console.bp)
     app.register_blueprint(key_page.bp)
     app.register_blueprint(keys.bp)
+    app.register_blueprint(upgrades.bp)
     # From here the provider's staff.
     for staff in (
         admin,
         admin_tiers,
         admin_grants,
+        admin_requests,
         bulk,
         admin_gateways,
         changes,

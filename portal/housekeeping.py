@@ -12,6 +12,7 @@ from portal.core.outbox import FolderTransport, SmtpTransport, Transport
 from portal.sync.commands import rebuild_if_outdated
 from portal.tiers import jobs as tiers
 from portal.transparency import jobs as transparency
+from portal.upgrades import jobs as upgrades
 from portal.web import cli, throttle
 
 
@@ -30,6 +31,7 @@ def all_jobs(sessions: Sessions, settings: Settings) -> list[Job]:
         *transparency.jobs(sessions, settings),
         *changelog.jobs(sessions, settings),
         *tiers.jobs(sessions),
+        *upgrades.jobs(sessions),
         _mail(sessions, settings),
         *changelog.late_jobs(sessions, settings),
         Job("throttles", lambda: _forget_throttles(sessions)),

@@ -1,9 +1,7 @@
-import re
 from collections.abc import Iterable, Mapping
 
-from wtforms import BooleanField, Field, HiddenField, RadioField, SelectField, StringField
+from wtforms import BooleanField, HiddenField, RadioField, SelectField, StringField
 from wtforms.validators import InputRequired, Length
-from wtforms.widgets import TextInput
 
 from plimsoll.contract.terms import Tier
 from portal.tiers.grants import GrantRequest
@@ -12,6 +10,7 @@ from portal.tiers.words import Identity
 from portal.web.forms import (
     BaseForm,
     UtcInstantField,
+    WholeNumberField,
     must_be_plain,
     reason_field,
     text_area_field,
@@ -20,34 +19,11 @@ from portal.web.forms import (
 
 SUBJECT_MAX = 120
 TEXT_MAX = 5000
-_WHOLE = re.compile(r"[0-9]{1,16}", re.ASCII)
-_BETWEEN = re.compile(r"(?<=\d)[ ,_\u00a0\u202f](?=\d{3})", re.ASCII)
 
 NOT_WITHOUT_NOTICE = (
     "A move to a lower tier needs the promised notice. Tick this only where the organisation abused "
     "the API: the move then needs none, the owners are told that it is for abuse, and the journal keeps it."
 )
-
-
-class WholeNumberField(Field):
-    """A whole number, grouped or not: 2000000 or 2,000,000; empty means none."""
-
-    widget = TextInput()
-    data: int | None
-
-    def _value(self) -> str:
-        if self.raw_data:
-            return str(self.raw_data[0])
-        return "" if self.data is None else f"{self.data:,}"
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        text = _BETWEEN.sub("", valuelist[0].strip()) if valuelist else ""
-        self.data = None
-        if not text:
-            return
-        if not _WHOLE.fullmatch(text):
-            raise ValueError("Give a whole number, such as 2,000,000.")
-        self.data = int(text)
 
 
 class TierFields(BaseForm):

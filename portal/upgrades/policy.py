@@ -63,13 +63,15 @@ def _line(name: str, text: str, *, wanted: int, facts: Facts, at: datetime) -> R
         done = facts.is_confirmed
         return Requirement(name, text, done, "done" if done else "not yet")
     if name == "second_factor":
-        done = facts.owners == facts.owners_with_factor
+        done = 0 < facts.owners == facts.owners_with_factor
         return Requirement(name, text, done, "done" if done else _factors(facts))
     if name == "account_age_days":
         # Whole days only: five days and 23 hours are five.
         age = max(0, (at - facts.created_at) // DAY)
         days = "day" if wanted == 1 else "days"
-        return Requirement(name, text, age >= wanted, f"{min(age, wanted):,} of {wanted:,} {days} old")
+        return Requirement(
+            name, text, age >= wanted, f"{min(age, wanted):,} of {wanted:,} {days} old"
+        )
     return Requirement(name, text, is_met=False, progress=WITHOUT_DATA[name], has_data=False)
 
 
@@ -88,14 +90,14 @@ def can_be_measured(tier: Tier) -> bool:
 
 
 class Act(StrEnum):
-    """What can be done with a request; the value is how a sentence names it once it is done."""
+    """What can be done with a request that was sent."""
 
-    TAKE_UP = "taken up"
-    ASK = "asked a question"
-    ANSWER = "answered"
-    APPROVE = "approved"
-    DECLINE = "declined"
-    WITHDRAW = "withdrawn"
+    TAKE_UP = "take_up"
+    ASK = "ask"
+    ANSWER = "answer"
+    APPROVE = "approve"
+    DECLINE = "decline"
+    WITHDRAW = "withdraw"
 
 
 _OPEN = frozenset({State.SUBMITTED, State.IN_REVIEW, State.QUESTION_ASKED, State.ANSWERED})
@@ -110,7 +112,16 @@ STEPS: Mapping[Act, tuple[frozenset[State], State]] = {
     Act.DECLINE: (_REVIEWED, State.DECLINED),
     Act.WITHDRAW: (_OPEN, State.WITHDRAWN),
 }
-BY_STAFF = (Act.TAKE_UP, Act.ASK, Act.APPROVE, Act.DECLINE)
+# How a sentence says what brought a request where it is.
+CAME_BY: Mapping[State, str] = {
+    State.SUBMITTED: "was sent",
+    State.IN_REVIEW: "was taken up",
+    State.QUESTION_ASKED: "was asked a question",
+    State.ANSWERED: "was answered",
+    State.APPROVED: "was approved",
+    State.DECLINED: "was declined",
+    State.WITHDRAWN: "was withdrawn",
+}
 
 
 def may(act: Act, state: State) -> bool:
@@ -148,7 +159,9 @@ def _works(at: datetime) -> bool:
 
 def median_of(durations: Sequence[timedelta]) -> timedelta | None:
     """The median; None of nothing."""
-    return median(durations) if durations else None
+    if not durations:
+        return None
+    return timedelta(seconds=median(each.total_seconds() for each in durations))
 
 
 def lasting(duration: timedelta) -> str:
@@ -159,7 +172,9 @@ def lasting(duration: timedelta) -> str:
         return f"{_count(days, 'day')} {_count(hours, 'hour')}" if hours else _count(days, "day")
     if hours:
         rest = minutes % 60
-        return f"{_count(hours, 'hour')} {_count(rest, 'minute')}" if rest else _count(hours, "hour")
+        return (
+            f"{_count(hours, 'hour')} {_count(rest, 'minute')}" if rest else _count(hours, "hour")
+        )
     return _count(minutes, "minute") if minutes else "less than a minute"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from flask_wtf import FlaskForm
 from wtforms import Field, StringField, TextAreaField, ValidationError
 from wtforms.validators import InputRequired, Length, StopValidation
-from wtforms.widgets import DateTimeLocalInput
+from wtforms.widgets import DateTimeLocalInput, TextInput
 
 NAME_MAX = 80
 REASON_MAX = 500
@@ -164,3 +164,28 @@ class UtcInstantField(Field):
             self.data = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
         except OverflowError as error:
             raise ValueError("This date is out of range.") from error
+
+
+_WHOLE = re.compile(r"[0-9]{1,16}", re.ASCII)
+_BETWEEN = re.compile(r"(?<=\d)[ ,_\u00a0\u202f](?=\d{3})", re.ASCII)
+
+
+class WholeNumberField(Field):
+    """A whole number, grouped or not: 2000000 or 2,000,000; empty means none."""
+
+    widget = TextInput()
+    data: int | None
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return "" if self.data is None else f"{self.data:,}"
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        text = _BETWEEN.sub("", valuelist[0].strip()) if valuelist else ""
+        self.data = None
+        if not text:
+            return
+        if not _WHOLE.fullmatch(text):
+            raise ValueError("Give a whole number, such as 2,000,000.")
+        self.data = int(text)

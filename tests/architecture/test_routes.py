@@ -44,6 +44,7 @@ PUBLIC = {
     "sync.state",
     "transparency.checkpoint",
     "transparency.entries",
+    "upgrades.upgrades",
 }
 VALUES = {"org": "acme", "key": "key_00000000000000000000000000", "number": 1}
 
