@@ -1,6 +1,6 @@
 """`make bench`: all of them, one after the other."""
 
-from bench import check, fold, revoke, snapshot
+from bench import assign, check, fold, revoke, snapshot
 
-for module in (check, fold, revoke, snapshot):
+for module in (check, fold, revoke, assign, snapshot):
     module.main()

@@ -39,15 +39,15 @@ def _measure(world: World, url: str, *, gateways: int, rounds: int) -> dict[str,
     keys = world.issue(rounds)
     with ExitStack() as stack:
         client = stack.enter_context(httpx2.Client(base_url=url, timeout=10))
-        _sign_in(client)
+        sign_in(client)
         enforcers = [
-            stack.enter_context(_gateway(world, url, name=f"gw-{number}"))
+            stack.enter_context(gateway(world, url, name=f"gw-{number}"))
             for number in range(gateways)
         ]
         for enforcer in enforcers:
-            _wait_until(lambda held=enforcer: bool(held.check(keys[-1][1], model="sonnet-5")))
-        commits = _bare_commits(world.settings.data)
-        loopback = _bare_requests(client)
+            wait_until(lambda held=enforcer: bool(held.check(keys[-1][1], model="sonnet-5")))
+        commits = bare_commits(world.settings.data)
+        loopback = bare_requests(client)
         first, last = [], []
         for key_id, secret in keys:
             times = _revoke(client, enforcers, key_id=key_id, secret=secret)
@@ -65,7 +65,7 @@ def _measure(world: World, url: str, *, gateways: int, rounds: int) -> dict[str,
 
 
 @contextmanager
-def _gateway(world: World, url: str, *, name: str) -> Iterator[Enforcer]:
+def gateway(world: World, url: str, *, name: str) -> Iterator[Enforcer]:
     store = Store(world.settings.data / "gateways" / name)
     replica = Replica(store)
     follower = Follower(replica, url, world.enrol(name))
@@ -77,7 +77,7 @@ def _gateway(world: World, url: str, *, name: str) -> Iterator[Enforcer]:
         store.close()
 
 
-def _sign_in(client: httpx2.Client) -> None:
+def sign_in(client: httpx2.Client) -> None:
     token = _token(client.get("/login").text)
     data = {"email": EMAIL, "password": PASSWORD, "csrf_token": token}
     assert client.post("/login", data=data).status_code == 303
@@ -109,7 +109,7 @@ def _revoke(
     return times
 
 
-def _bare_commits(data: Path) -> list[float]:
+def bare_commits(data: Path) -> list[float]:
     """A one-row commit with the portal's own durability, on the same disk."""
     times = []
     with sqlite3.connect(data / "bare.db", isolation_level=None) as bare:
@@ -126,7 +126,7 @@ def _bare_commits(data: Path) -> list[float]:
     return times
 
 
-def _bare_requests(client: httpx2.Client) -> list[float]:
+def bare_requests(client: httpx2.Client) -> list[float]:
     times = []
     for _ in range(BARE_ROUNDS):
         began = time.perf_counter()
@@ -135,7 +135,7 @@ def _bare_requests(client: httpx2.Client) -> list[float]:
     return times
 
 
-def _wait_until(is_so: Callable[[], bool]) -> None:
+def wait_until(is_so: Callable[[], bool]) -> None:
     ends = time.monotonic() + PATIENCE_SECONDS
     while not is_so():
         assert time.monotonic() < ends, "a gateway did not become ready"

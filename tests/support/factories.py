@@ -5,6 +5,7 @@ Call them inside `with transaction(session):`. Keyword-only, at most one argumen
 
 import functools
 import itertools
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -17,7 +18,12 @@ from portal.core.actor import CLI, Actor
 from portal.keys.commands import IssuedKey, KeyRequest, issue_key
 from portal.orgs.models import Membership, Org, Role
 from portal.orgs.queries import owners
+from portal.tiers.grants import GrantRequest, grant
+from portal.tiers.models import Grant, TierMove
+from portal.tiers.moves import TierDecision, decide_tier
+from portal.tiers.words import Identity
 
+DAY = timedelta(days=1)
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
 
@@ -66,3 +72,21 @@ def make_key(session: Session, *, org: Org, actor: Actor | None = None, **values
     request = KeyRequest(**({"name": f"Key {next(_numbers)}"} | values))
     actor = actor or actor_of(owners(session, org.id)[0])
     return issue_key(session, actor=actor, org=org, brand="plim", request=request)
+
+
+def make_move(session: Session, *, org: Org, **values: Any) -> TierMove:
+    """A move to the tier above in twenty days, unless told."""
+    usual = {"tier": "build", "reason": "They grow.", "effective_at": clock.now() + 20 * DAY}
+    move = decide_tier(session, actor=CLI, org=org, decision=TierDecision(**(usual | values)))
+    assert move is not None
+    session.flush()  # callers name it in addresses
+    return move
+
+
+def make_grant(session: Session, *, org: Org, **values: Any) -> Grant:
+    """Twice the starting tier's requests to one model for a month, unless told."""
+    limit = Identity("opus-5", "requests", "bucket", 60)
+    usual = {"limit": limit, "quota": 2000, "ends_at": clock.now() + 30 * DAY, "reason": "A fair."}
+    given = grant(session, actor=CLI, org=org, request=GrantRequest(**(usual | values)))
+    session.flush()  # callers name it in addresses
+    return given
