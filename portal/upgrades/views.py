@@ -117,7 +117,7 @@ def _request(
         "upgrades/request.html",
         fragment="upgrades/_answer_form.html",
         org=org,
-        request=show_request(session(), row, to_staff=False),
+        asked=show_request(session(), row, to_staff=False),
         may_act=may(role, Permission.REQUEST_UPGRADE),
         target=policy.TARGET,
         form=form,
@@ -132,7 +132,7 @@ def confirm_withdraw(org: str, request: str) -> Response:
         "upgrades/withdraw.html",
         fragment="upgrades/_withdraw_question.html",
         org=found,
-        request=show_request(session(), row, to_staff=False),
+        asked=show_request(session(), row, to_staff=False),
         form=WithdrawForm(),
     )
 
@@ -149,7 +149,7 @@ def withdraw(org: str, request: str) -> Response:
                 "upgrades/withdraw.html",
                 fragment="upgrades/_withdraw_form.html",
                 org=found,
-                request=show_request(session(), row, to_staff=False),
+                asked=show_request(session(), row, to_staff=False),
                 form=form,
             )
         commands.withdraw(
