@@ -21,7 +21,7 @@ from portal.transparency.signer import log_transaction
 from tests.support.authenticator import give_authenticator
 from tests.support.change_files import CELL, change_file
 from tests.support.chromium import faults
-from tests.support.factories import make_key
+from tests.support.factories import make_grant, make_key, make_move
 
 pytestmark = pytest.mark.browser
 
@@ -73,6 +73,11 @@ STAFF = (
     "/admin/orgs",
     "/admin/orgs/acme",
     "/admin/orgs/acme/tier",
+    "/admin/orgs/acme/moves/{move}/cancel",
+    "/admin/orgs/acme/grants/new",
+    "/admin/orgs/acme/grants/{grant}/end",
+    "/admin/bulk/tier?all=1",
+    "/admin/bulk/message?all=1",
     "/admin/orgs/acme/suspend",
     "/admin/orgs/delta",
     "/admin/orgs/delta/lift",
@@ -121,12 +126,15 @@ class Things:
     mail: str
     draft: str
     news: str
+    move: str
+    grant: str
 
 
 @pytest.fixture
 def things(sessions, settings, cast) -> Things:
     with sessions() as session, transaction(session):
         acme, delta = (session.get_one(Org, org.id) for org in (cast.acme, cast.delta))
+        move, grant = make_move(session, org=acme), make_grant(session, org=acme)
         issued = make_key(session, org=acme, actor=cast.ada.actor)
         suspend_org(session, actor=CLI, org=delta, reason="For the picture.")
         add_gateway(session, actor=CLI, name="gw-1", brand="plim")
@@ -140,7 +148,7 @@ def things(sessions, settings, cast) -> Things:
     give_authenticator(sessions, cast.ben)
     with sessions() as session:
         mail = list_mails(session)[0].id
-        return Things(issued.key.id, link, mail, draft.id, news.id)
+        return Things(issued.key.id, link, mail, draft.id, news.id, move.id, grant.id)
 
 
 RAISED = {**CELL, "tier": "start", "quota": 1200}

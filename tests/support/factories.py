@@ -76,7 +76,8 @@ def make_key(session: Session, *, org: Org, actor: Actor | None = None, **values
 
 def make_move(session: Session, *, org: Org, **values: Any) -> TierMove:
     """A move to the tier above in twenty days, unless told."""
-    usual = {"tier": "build", "reason": "They grow.", "effective_at": clock.now() + 20 * DAY}
+    usual: dict[str, Any] = {"tier": "build", "reason": "They grow."}
+    usual["effective_at"] = clock.now() + 20 * DAY
     move = decide_tier(session, actor=CLI, org=org, decision=TierDecision(**(usual | values)))
     assert move is not None
     session.flush()  # callers name it in addresses
@@ -86,7 +87,8 @@ def make_move(session: Session, *, org: Org, **values: Any) -> TierMove:
 def make_grant(session: Session, *, org: Org, **values: Any) -> Grant:
     """Twice the starting tier's requests to one model for a month, unless told."""
     limit = Identity("opus-5", "requests", "bucket", 60)
-    usual = {"limit": limit, "quota": 2000, "ends_at": clock.now() + 30 * DAY, "reason": "A fair."}
+    usual: dict[str, Any] = {"limit": limit, "quota": 2000, "reason": "A fair."}
+    usual["ends_at"] = clock.now() + 30 * DAY
     given = grant(session, actor=CLI, org=org, request=GrantRequest(**(usual | values)))
     session.flush()  # callers name it in addresses
     return given
