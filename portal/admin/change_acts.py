@@ -17,8 +17,8 @@ from portal.admin.change_forms import (
 from portal.admin.change_queries import get_held, get_published, list_followers
 from portal.changelog import commands, holds
 from portal.changelog.change_page import get_reason
-from portal.changelog.cli import STAFF_HOLD
 from portal.changelog.errors import WordsLost
+from portal.changelog.models import STAFF_HOLD
 from portal.core.actor import Actor
 from portal.core.errors import Conflict, Invalid
 from portal.transparency.signer import log_transaction

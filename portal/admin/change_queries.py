@@ -8,7 +8,8 @@ from portal.changelog.announcements import list_announcements
 from portal.changelog.diff import direction_word
 from portal.changelog.drafts import list_drafts
 from portal.changelog.holds import list_holds
-from portal.changelog.models import ChangeDraft, PlainAnnouncement
+from portal.changelog.life import reason_in_words
+from portal.changelog.models import ChangeDraft, ChangeHold, PlainAnnouncement
 from portal.changelog.timeline import effect
 from portal.core import clock
 from portal.core.errors import NotFound
@@ -110,7 +111,16 @@ def list_followers(session: Session, change: ChangeInLog) -> list[ChangeInLog]:
 def get_held(session: Session, number: int) -> Held:
     """A change with the names under which it is held. Raises NotFound."""
     change = get_published(session, number)
-    holds = {hold.name: f"{hold.name}: {hold.reason}" for hold in list_holds(session, number)}
+    holds = {hold.name: _said(hold) for hold in list_holds(session, number)}
     if not holds and change.state(clock.timestamp()) is State.HELD:
-        holds = {FALLEN: f"it was held along with change {change.held_by}"}
+        # After a recovery of the log nobody knows any more under which name it was held.
+        reason = reason_in_words(change.hold_reason or "")
+        fallen = f"it was held along with change {change.held_by}" if change.held_by else reason
+        holds = {FALLEN: fallen}
     return Held(change, holds)
+
+
+def _said(hold: ChangeHold) -> str:
+    reason = reason_in_words(hold.reason)
+    # What the job says in words, it says whole.
+    return f"{hold.name}: {reason}" if reason == hold.reason else reason

@@ -16,7 +16,15 @@ from portal.changelog.advice import advice
 from portal.changelog.change_list import manner, names
 from portal.changelog.diff import Diff, diff_of
 from portal.changelog.errors import WordsLost
-from portal.changelog.life import Event, Notice, Step, life_of, notice_of, steps_of
+from portal.changelog.life import (
+    Event,
+    Notice,
+    Step,
+    life_of,
+    notice_of,
+    reason_in_words,
+    steps_of,
+)
 from portal.changelog.lines import ChangeLine, change_line
 from portal.changelog.models import ChangeWords
 from portal.changelog.prose import render
@@ -86,7 +94,7 @@ def page_of(log: Timeline, number: int, texts: Mapping[int, str], *, at: int) ->
         life=life_of(found),
         versions=tuple(_version(found, wording, texts) for wording in reversed(found.wordings)),
         advice=advice(line, does, found.announcement.offers),
-        hold_reason=found.hold_reason or "",
+        hold_reason=reason_in_words(found.hold_reason or ""),
         held_by=found.held_by,
         withdraw_reason=found.withdraw_reason or "",
     )

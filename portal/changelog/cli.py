@@ -9,6 +9,7 @@ from flask.cli import AppGroup
 
 from plimsoll.contract.draft import RFC3339
 from portal.changelog import commands, holds, policy
+from portal.changelog.models import STAFF_HOLD
 from portal.core.actor import CLI
 from portal.core.errors import PortalError, Unavailable
 from portal.transparency.signer import log_transaction
@@ -17,9 +18,6 @@ from portal.web.session import session, sessions, settings
 catalog = AppGroup("catalog", help="The tier catalogue.")
 changes = AppGroup("changes", help="Changes of the published limits.")
 notice_policy = AppGroup("policy", help="The notice that is promised before limits get tighter.")
-
-# The name of the hold that staff place: holds of other names belong to whatever placed them.
-STAFF_HOLD = "staff"
 
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _number = click.argument("number", type=click.IntRange(min=1))

@@ -13,8 +13,8 @@ from plimsoll.contract.effect import OPENING_CHANGE, Effect, effect_of
 from plimsoll.contract.history import ChangeInLog, History, State
 from portal.changelog.errors import AlreadyHeld, NotHeld
 from portal.changelog.holds import hold_change, release_change
-from portal.changelog.mails import NOT_DELIVERED, event_of_entry
-from portal.changelog.models import ChangeHold
+from portal.changelog.mails import event_of_entry
+from portal.changelog.models import NOT_DELIVERED, ChangeHold
 from portal.changelog.progress import advance, get_progress
 from portal.config import Settings
 from portal.core import clock

@@ -8,10 +8,10 @@ from plimsoll.contract.direction import takes_away
 from plimsoll.contract.effect import OPENING_CHANGE, Effect
 from plimsoll.contract.history import ActInLog, ChangeInLog, History, State, Status
 from plimsoll.contract.wording import duration
+from portal.changelog.models import NOT_DELIVERED
 from portal.web.filters import instant
 
 UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
-NOT_DELIVERED = "notice_not_delivered"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from plimsoll.contract.effect import Effect
 from plimsoll.contract.history import ANNOUNCED, ChangeInLog
 from portal.changelog import words
 from portal.changelog.diff import Diff
+from portal.changelog.life import reason_in_words
 from portal.changelog.subscribers import Reader, unsubscribe_token
 from portal.core.outbox import Message
 from portal.web.filters import instant, iso, plural
@@ -21,7 +22,6 @@ EFFECT = "effect"
 SUBJECT_MAX = 200
 SENTENCES_MAX = 25
 REASON_MAX = 600
-NOT_DELIVERED = "notice_not_delivered"
 
 _SUBJECTS = {
     ANNOUNCED: "Change {number}",
@@ -272,16 +272,10 @@ def _why(news: ChangeNews) -> str:
         if held_along:
             verb = "is" if len(held_along) == 1 else "are"
             along = f"\n\n{words.listing(held_along)}, which stands on it, {verb} held with it."
-        return f"The reason given:\n\n{_reason_of(news.said)}{along}"
+        return f"The reason given:\n\n{reason_in_words(news.said)}{along}"
     if news.kind in {REMINDER, EFFECT}:
         return ""
     return f"The reason given:\n\n{_short(news.reason)}"
-
-
-def _reason_of(said: str) -> str:
-    if said == NOT_DELIVERED:
-        return "Too few of the owners could be told in time, so it waits until they are."
-    return said
 
 
 def _short(text: str) -> str:

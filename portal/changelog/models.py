@@ -74,6 +74,11 @@ class ChangeDraft(Base):
     discarded_at: Mapped[UtcDateTime | None]
 
 
+# The holds that the product itself places; whatever else places one names it as it likes.
+STAFF_HOLD = "staff"
+NOT_DELIVERED = "notice_not_delivered"
+
+
 class ChangeHold(Base):
     """A named reason for which a change is held; the log sees the first, and the end of the last."""
 

@@ -1,7 +1,10 @@
 """Withdraw, reschedule, hold, release and amend, on the staff's pages."""
 
 import pytest
+from sqlalchemy import delete
 
+from portal.changelog.models import NOT_DELIVERED, ChangeHold
+from portal.core.db import transaction
 from tests.support.change_files import change_file, in_days, unix
 
 pytestmark = pytest.mark.usefixtures("cast", "clock")
@@ -74,6 +77,38 @@ def test_what_fell_with_another_is_released_on_its_own_page(ask, publish, as_roo
 
     assert "Change 3: Fewer requests" in question.text
     assert [change(2).status, change(3).status] == ["held", "announced"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "said"),
+    [
+        ("staff", "Wait.", "staff: Wait."),
+        (NOT_DELIVERED, NOT_DELIVERED, "Too few of the owners concerned could be mailed in time"),
+    ],
+)
+def test_a_hold_is_told_in_words(as_root, announced, run, name, reason, said):
+    run("changes", "hold", "2", "--name", name, "--reason", reason)
+
+    page = as_root.get("/admin/changes/2/release")
+
+    assert said in page.text
+    assert NOT_DELIVERED not in page.text
+
+
+def test_a_hold_whose_name_was_lost_with_the_database_is_released(
+    as_root, announced, run, sessions, change
+):
+    """After `log recover` the log holds the change, and no row says under which name."""
+    run("changes", "hold", "2", "--reason", "Wait.")
+    with sessions() as session, transaction(session):
+        session.execute(delete(ChangeHold))
+    page = as_root.get("/admin/changes/2/release")
+
+    page.form("act-form").submit(redirect="/admin/changes")
+
+    assert "Wait." in page.text
+    assert "None" not in page.text
+    assert change().status == "announced"
 
 
 def test_the_words_are_amended(ask, both_ways, change):

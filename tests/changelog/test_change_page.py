@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from plimsoll.contract import canonical
-from portal.changelog.models import Change, ChangeWords
+from portal.changelog.models import NOT_DELIVERED, Change, ChangeWords
 from portal.core.db import transaction
 from tests.support.change_files import CELL, change_file, in_days
 
@@ -95,6 +95,16 @@ def test_held_it_has_no_instant(visit, announced, run):
     )
     assert "The reason: Owners asked for time." in page.text
     assert steps(page)[-1] == "Takes effect no instant while it is held"
+
+
+def test_what_waits_for_its_notices_says_so_in_words(visit, announced, run):
+    run("changes", "hold", "2", "--reason", NOT_DELIVERED, "--name", NOT_DELIVERED)
+
+    page = visit.get("/changelog/2")
+
+    said = "Too few of the owners concerned could be mailed in time; it is released once they are."
+    assert f"The reason: {said}" in page.text
+    assert NOT_DELIVERED not in page.text
 
 
 def test_what_is_held_with_another_says_with_which(visit, announced, publish, run):

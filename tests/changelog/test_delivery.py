@@ -88,7 +88,7 @@ def test_once_they_are_handed_over_it_is_released_with_the_notice_that_was_left(
     assert change().effective_at == unix(43, hours=2)
     work()
     assert [mail.event for mail in telling.mails()[-2:]] == ["change:2:4", "change:2:4"]
-    assert "Too few of the owners could be told in time" in " ".join(
+    assert "Too few of the owners concerned could be mailed in time" in " ".join(
         mail.text for mail in telling.mails() if mail.event == "change:2:3"
     )
 
