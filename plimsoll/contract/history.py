@@ -250,17 +250,17 @@ class History:
             raise InvalidField("change", "is announced already")
         self.ids.add(announced.id)
         self._settle(at)
-        wording = Wording(1, seq, at, announced.title, announced.reason_sha256)
-        self._put(
-            ChangeInLog(
-                announcement=announced,
-                seq=seq,
-                announced_at=at,
-                effective_at=announced.effective_at,
-                expires_at=announced.expires_at,
-                wordings=(wording,),
-            )
+        change = ChangeInLog(
+            announcement=announced,
+            seq=seq,
+            announced_at=at,
+            effective_at=announced.effective_at,
+            expires_at=announced.expires_at,
+            wordings=(Wording(1, seq, at, announced.title, announced.reason_sha256),),
         )
+        self.changes[change.number] = change
+        if change.is_lasting:
+            self._open[change.number] = change
 
     def _act(
         self, act: acts.AnyAct, place: tuple[int, int], replacing: "tuple[int, int, History] | None"
@@ -275,7 +275,8 @@ class History:
         after = _after(before, act, place)
         takes_along = change.status is Status.ANNOUNCED and after.status is not Status.ANNOUNCED
         followers = self.followers(change, at) if takes_along else []
-        held = [_held(each, act_reason(act), at, by=change.number) for each in followers]
+        reason = act.reason if isinstance(act, acts.Held | acts.Withdrawn) else ""
+        held = [_held(each, reason, at, by=change.number) for each in followers]
         held += [after] if after.status is Status.HELD else []
         # What the log foretold is asked of all of them before any is taken out of it.
         held = [replace(each, held_steps=self._step_of(each)) for each in held]
@@ -313,7 +314,8 @@ class History:
 
     def _put(self, change: ChangeInLog) -> None:
         self.changes[change.number] = change
-        if change.is_lasting:
+        # One that is settled stays so: put back, it would lie over all that came after it.
+        if change.number in self._open:
             self._open[change.number] = change
 
     def _settle(self, at: int) -> None:
@@ -347,11 +349,6 @@ def read(entries: Iterable[Mapping[str, Any]], known_at: int | None = None) -> H
             break
         history.append(entry)
     return history
-
-
-def act_reason(act: acts.AnyAct) -> str:
-    """The reason that an act carries, empty where it carries none."""
-    return act.reason if isinstance(act, (acts.Held, acts.Withdrawn)) else ""
 
 
 def _counts(change: ChangeInLog) -> bool:
