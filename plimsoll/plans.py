@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from plimsoll.contract.adjustments import Cap, Grant
-from plimsoll.contract.effect import Ahead
+from plimsoll.contract.effect import OPENING_CHANGE, Ahead
 from plimsoll.contract.fold import LimitInForce
 from plimsoll.contract.limits import (
     ALL_MODELS,
@@ -28,8 +28,6 @@ from plimsoll.replica import Key, Org, Replica
 
 # A limit that changed within this time says which change it was.
 _RECENT_SECONDS = 30 * 86_400
-# The opening table changed nothing that anybody had.
-_OPENING_CHANGE = 1
 
 METRIC_ORDER: Mapping[str, int] = {name: place for place, name in enumerate(METRICS)}
 
@@ -136,7 +134,7 @@ class Planner:
 
     def _planned(self, each: LimitInForce, org_id: str, now: float) -> PlannedLimit:
         limit, since, number = each
-        is_recent = number != _OPENING_CHANGE and now < since + _RECENT_SECONDS
+        is_recent = number != OPENING_CHANGE and now < since + _RECENT_SECONDS
         change = Change(number, self._page_of(number)) if is_recent else None
         return self._limit(limit.cell.name, limit, org_id, change=change)
 

@@ -17,7 +17,7 @@ from plimsoll.contract.lasting import Lasting, LimitInForce
 from plimsoll.contract.limits import ALL_MODELS, Cell
 from plimsoll.contract.parts import Part, PartKind, parts_of
 
-# Everything in change 1 neither tightens nor loosens: before it there was nothing.
+# Everything in change 1 neither tightens nor loosens, as long as before it there is nothing.
 OPENING_CHANGE = 1
 
 
@@ -108,8 +108,9 @@ def effect_at_place(history: History, change: ChangeInLog) -> Effect:
     after = before.copy()
     apply(after, change)
     announced, at = change.announcement, change.effective_at
+    is_opening = change.number == OPENING_CHANGE and not before.tiers
     found = tuple(
-        item._replace(direction=Direction.NEUTRAL) if change.number == OPENING_CHANGE else item
+        item._replace(direction=Direction.NEUTRAL) if is_opening else item
         for item in _items(announced, before, after)
     )
     return Effect(found, as_policy(before, history, at), as_policy(after, history, at))

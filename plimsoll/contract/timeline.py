@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from plimsoll.contract import parts
-from plimsoll.contract.effect import OPENING_CHANGE
+from plimsoll.contract import direction, parts
 from plimsoll.contract.history import ChangeInLog, History
 from plimsoll.contract.lasting import Lasting
 from plimsoll.contract.limits import Cell, Limit
@@ -88,8 +87,6 @@ def find_shortage(old: History, new: History, act: Act) -> Shortage | None:
 
 
 def _tightens(step: Step, part: Part) -> bool:
-    if any(change.number == OPENING_CHANGE for change in step.changes):
-        return False
     return parts.takes_away(part, *step.values(part))
 
 
@@ -133,8 +130,16 @@ def _outgrew(step: Step, part: Part, held: ChangeInLog) -> bool:
     now = step.values(part)
     was = held.held_steps[part]
     if part.kind is PartKind.LIMIT:
+        if _taken(now) - _taken(was):
+            return True
         was = _with_others(was[0], now, held), _with_others(was[1], now, held)
     return not parts.takes_away(part, *was) or _is_larger(part, was, now)
+
+
+def _taken(values: tuple[Usable, Usable]) -> set[Cell]:
+    """The cells whose limit takes something: beside others the same limit may take nothing."""
+    before, after = values
+    return {each.cell for each in after.value if direction.tightens(before.value, [each])}
 
 
 def _with_others(was: Usable, now: tuple[Usable, Usable], held: ChangeInLog) -> Usable:
