@@ -11,7 +11,13 @@ from dataclasses import fields as fields_of
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
-from plimsoll.contract.limits import InvalidField, require_fields, require_whole
+from plimsoll.contract.limits import (
+    InvalidField,
+    instant_or_none,
+    require_fields,
+    require_instant,
+    require_whole,
+)
 from plimsoll.contract.terms import TITLE_LENGTH_MAX, require_text
 
 AMENDED = "change.amended"
@@ -22,6 +28,8 @@ WITHDRAWN = "change.withdrawn"
 POLICY_CHANGED = "policy.changed"
 
 REASON_LENGTH_MAX = 200
+# What is promised for longer could be taken back by nobody who promised it.
+PROMISE_SECONDS_MAX = 10 * 365 * 86_400
 
 _HOUR = 3600
 _DAY = 24 * _HOUR
@@ -128,7 +136,7 @@ class PolicyChanged:
         required = frozenset({"effective_at", "notice", "reason_sha256"})
         fields = require_fields(body, "", required=required)
         return cls(
-            require_whole(fields["effective_at"], "effective_at"),
+            require_instant(fields["effective_at"], "effective_at"),
             parse_notice(fields["notice"], "notice"),
             require_sha256(fields["reason_sha256"], "reason_sha256"),
         )
@@ -171,6 +179,9 @@ def parse_notice(value: object, path: str) -> dict[str, int]:
     notice = {name: require_whole(amount, f"{path}.{name}") for name, amount in fields.items()}
     if notice["delivery_percent"] > 100:  # noqa: PLR2004 -- per cent
         raise InvalidField(f"{path}.delivery_percent", "must be 100 or less")
+    for name, amount in notice.items():
+        if amount > PROMISE_SECONDS_MAX:
+            raise InvalidField(f"{path}.{name}", "must be ten years or less")
     return notice
 
 
@@ -193,16 +204,12 @@ def _number_or_none(value: object, path: str) -> int | None:
     return None if value is None else _number(value, path)
 
 
-def _instant_or_none(value: object, path: str) -> int | None:
-    return None if value is None else require_whole(value, path)
-
-
 _READERS: Mapping[str, Any] = {
     "change": _number,
     "title": _line(TITLE_LENGTH_MAX),
     "reason_sha256": require_sha256,
     "reason": _line(REASON_LENGTH_MAX),
     "replaced_by": _number_or_none,
-    "effective_at": require_whole,
-    "expires_at": _instant_or_none,
+    "effective_at": require_instant,
+    "expires_at": instant_or_none,
 }

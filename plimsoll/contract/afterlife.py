@@ -75,6 +75,10 @@ def check_policy(history: History, changed: acts.PolicyChanged, at: int) -> None
     if changed.effective_at < last.effective_at:
         text = f"another notice policy is announced for {instant(last.effective_at)}"
         raise RuleBroken(RuleCode.EFFECTIVE_AT, text, earliest=last.effective_at)
+    if changed.effective_at > at + acts.PROMISE_SECONDS_MAX:
+        # None could come before it, so that a slip of the pen would stop all others.
+        text = "a notice policy is announced for the next ten years, not for later"
+        raise RuleBroken(RuleCode.EFFECTIVE_AT, text)
     in_force = history.notice_at(at)
     needed = max((_own_notice(name, in_force) for name in _weaker(last.notice, changed)), default=0)
     if changed.effective_at < at + needed:

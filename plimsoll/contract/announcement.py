@@ -17,10 +17,12 @@ from plimsoll.contract.limits import (
     InvalidField,
     Kind,
     Limit,
+    instant_or_none,
     parse_cell,
     parse_values,
     require_choice,
     require_fields,
+    require_instant,
     require_whole,
 )
 from plimsoll.contract.terms import (
@@ -163,8 +165,8 @@ def _parse(cls: type[Announcement], fields: Mapping[str, Any]) -> Announcement:
         change_class=ChangeClass(require_choice(fields["class"], "class", classes)),
         title=require_text(fields["title"], "title", longest=TITLE_LENGTH_MAX),
         reason_sha256=_matching(fields["reason_sha256"], "reason_sha256", _SHA256_HEX),
-        effective_at=require_whole(fields["effective_at"], "effective_at"),
-        expires_at=_instant_or_none(fields["expires_at"], "expires_at"),
+        effective_at=require_instant(fields["effective_at"], "effective_at"),
+        expires_at=instant_or_none(fields["expires_at"], "expires_at"),
         models=_parse_list(fields["models"], "models", Model.parse),
         tiers=_parse_list(fields["tiers"], "tiers", Tier.parse),
         offers=_parse_list(fields["offers"], "offers", Offer.parse),
@@ -209,7 +211,3 @@ def _matching(value: object, path: str, pattern: re.Pattern[str]) -> str:
     if not isinstance(value, str) or pattern.fullmatch(value) is None:
         raise InvalidField(path, "has another form")
     return value
-
-
-def _instant_or_none(value: object, path: str) -> int | None:
-    return None if value is None else require_whole(value, path)

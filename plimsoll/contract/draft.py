@@ -24,6 +24,7 @@ from plimsoll.contract.limits import (
     parse_row,
     require_choice,
     require_fields,
+    require_instant,
     require_whole,
 )
 from plimsoll.contract.terms import (
@@ -276,7 +277,7 @@ def _instant(value: object, path: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        return require_whole(value, path)
+        return require_instant(value, path)
     text = "must be an instant such as 2026-12-24T12:00:00Z, in whole seconds"
     if RFC3339.fullmatch(value) is None:
         raise InvalidField(path, text)
@@ -284,7 +285,7 @@ def _instant(value: object, path: str) -> int | None:
         seconds = datetime.fromisoformat(value.upper()).astimezone(UTC).timestamp()
     except (ValueError, OverflowError) as error:
         raise InvalidField(path, text) from error
-    return require_whole(int(seconds), path)
+    return require_instant(int(seconds), path)
 
 
 def _number(value: object, path: str) -> int:

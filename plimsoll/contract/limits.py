@@ -14,6 +14,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 # A double holds every integer below this exactly, and so does Redis' Lua.
 EXACT_BOUND = 2**53
 
+# 9000-01-01T00:00:00Z, for instants: with any length added they stay within what calendars hold.
+INSTANT_BOUND = 221_845_392_000
+
 # Windows are counted from here, a Monday: 1970-01-05T00:00:00Z.
 ANCHOR_SECONDS = 4 * 86_400
 
@@ -211,6 +214,23 @@ def require_whole(value: object, path: str, *, least: int = 0) -> int:
     if value >= EXACT_BOUND:
         raise InvalidField(path, "must be less than 2**53")
     return value
+
+
+def require_instant(value: object, path: str) -> int:
+    """`value` if it is a Unix second before the year 9000.
+
+    Raises:
+        InvalidField: anything else.
+    """
+    instant = require_whole(value, path)
+    if instant >= INSTANT_BOUND:
+        raise InvalidField(path, "must lie before the year 9000")
+    return instant
+
+
+def instant_or_none(value: object, path: str) -> int | None:
+    """The same where there may be none."""
+    return None if value is None else require_instant(value, path)
 
 
 def require_choice(value: object, path: str, choices: Mapping[str, object] | list[str]) -> str:
