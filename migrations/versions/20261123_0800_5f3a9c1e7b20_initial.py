@@ -195,6 +195,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orgs")),
         sa.UniqueConstraint("slug", name=op.f("uq_orgs_slug")),
     )
+    with op.batch_alter_table("orgs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_orgs_created_at"), ["created_at"], unique=False)
+
     op.create_table(
         "sync_commit",
         sa.Column(
@@ -859,6 +862,9 @@ def downgrade() -> None:
     op.drop_table("sync_record")
     op.drop_table("sync_head")
     op.drop_table("sync_commit")
+    with op.batch_alter_table("orgs", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_orgs_created_at"))
+
     op.drop_table("orgs")
     with op.batch_alter_table("mails", schema=None) as batch_op:
         batch_op.drop_index(

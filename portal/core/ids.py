@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+from datetime import datetime
 
 from portal.core import clock
 
@@ -29,8 +30,16 @@ def _uuid7() -> int:
         return _last[0]
 
 
+def first_id(prefix: str, at: datetime) -> str:
+    """Where the ids made at an instant or later begin, to find what was written since."""
+    return _text(prefix, int(at.timestamp() * 1000) << 80)
+
+
 def new_id(prefix: str) -> str:
     """A new id such as `org_01jd…`: the prefix, an underscore and 26 characters."""
-    value = _uuid7()
+    return _text(prefix, _uuid7())
+
+
+def _text(prefix: str, value: int) -> str:
     digits = [_ALPHABET[value >> 5 * place & 31] for place in reversed(range(_LENGTH))]
     return f"{prefix}_{''.join(digits)}"

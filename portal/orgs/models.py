@@ -22,7 +22,8 @@ class Org(Touching, Base):
     id: Mapped[PublicId]
     slug: Mapped[str] = mapped_column(String(60), unique=True)
     name: Mapped[str] = mapped_column(String(80))
-    created_at: Mapped[CreatedAt]
+    # Whose age has just reached what a tier requires is looked for after each commit.
+    created_at: Mapped[CreatedAt] = mapped_column(index=True)
     suspended_at: Mapped[UtcDateTime | None]
     suspended_reason: Mapped[str | None] = mapped_column(String(500))
 

@@ -13,6 +13,8 @@ from portal.accounts.models import SecondFactor, User
 from portal.changelog import words
 from portal.core import clock
 from portal.core.actor import Actor
+from portal.core.ids import first_id
+from portal.journal.models import Event
 from portal.orgs.models import Membership, Org, Role
 from portal.tiers.commands import assign_tier
 from portal.tiers.models import AssignmentKind, TierAssignment, TierMove
@@ -20,6 +22,9 @@ from portal.tiers.queries import get_standing
 from portal.transparency.queries import policy
 from portal.upgrades import policy as rules
 from portal.upgrades.queries import get_facts
+
+# So many acts in a minute concern so many that a look at all is cheaper.
+EVENTS_MAX = 2000
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,32 @@ def _met(target: Target, now: datetime) -> list[ColumnElement[bool]]:
         factor = exists().where(SecondFactor.user_id == Membership.user_id)
         conditions.append(~exists().where(*owner, ~factor))
     return conditions
+
+
+def find_touched(
+    session: Session, targets: Collection[Target], span: tuple[datetime, datetime]
+) -> set[str] | None:
+    """Ids of the organisations that anything happened to in a span of time; None where it is too much.
+
+    Everything that requirements ask about leaves a trace: an act an entry in the journal, of the
+    organisation or of a person in it; time alone only the age.
+    """
+    since, now = span
+    rows = session.execute(
+        select(Event.org_id, Event.actor_id, Event.subject_id)
+        .where(Event.id >= first_id("evt", since))
+        .limit(EVENTS_MAX + 1)
+    ).all()
+    if len(rows) > EVENTS_MAX:
+        return None
+    found = {row.org_id for row in rows if row.org_id}
+    people = {each for row in rows for each in (row.actor_id, row.subject_id) if each}
+    found |= set(session.scalars(select(Membership.org_id).where(Membership.user_id.in_(people))))
+    ages = (
+        and_(Org.created_at > since - each.age, Org.created_at <= now - each.age)
+        for each in targets
+    )
+    return found | set(session.scalars(select(Org.id).where(or_(*ages))))
 
 
 def find_promotion(session: Session, org: Org) -> Tier | None:

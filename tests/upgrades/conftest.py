@@ -83,9 +83,7 @@ def send(sessions, cast, asked):
         with sessions() as session, transaction(session):
             org = session.get_one(Org, cast.acme.id, with_for_update=True)
             actor = actor or cast.ada.actor
-            return submit_request(
-                session, actor=actor, org=org, asked=asked(**values), url=URL
-            ).id
+            return submit_request(session, actor=actor, org=org, asked=asked(**values), url=URL).id
 
     return act
 
@@ -178,9 +176,7 @@ def mia(sessions, cast):
     """A manager of Acme."""
     with sessions() as session, transaction(session):
         user = make_user(session, email="mia@example.com")
-        add_member(
-            session, org=session.get_one(Org, cast.acme.id), user=user, role=Role.MANAGER
-        )
+        add_member(session, org=session.get_one(Org, cast.acme.id), user=user, role=Role.MANAGER)
         return actor_of(user)
 
 

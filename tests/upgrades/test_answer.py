@@ -76,9 +76,7 @@ def test_without_a_reason_nothing_is_withdrawn(as_ada, both_ways, address, quest
 
 
 @pytest.mark.parametrize("act", ["answer", "withdraw"])
-def test_what_is_decided_takes_no_more(
-    as_ada, both_ways, address, questioned, step, read, act
-):
+def test_what_is_decided_takes_no_more(as_ada, both_ways, address, questioned, step, read, act):
     page = as_ada.get(address if act == "answer" else f"{address}/withdraw")
     form = page.form(f"{act}-form").fill({"text" if act == "answer" else "reason": "Late."})
     step(decline, questioned, reason="Too early.")

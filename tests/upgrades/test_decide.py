@@ -229,9 +229,7 @@ def test_of_many_in_the_same_instant_one_wins(taken_up, step, ready, rita, cast,
     assert len(steps()) == moved
 
 
-def test_what_was_withdrawn_meanwhile_is_not_approved(
-    as_root, ready, taken_up, step, cast, tier
-):
+def test_what_was_withdrawn_meanwhile_is_not_approved(as_root, ready, taken_up, step, cast, tier):
     request_id = taken_up()
     form = form_of(as_root, request_id, "approve", reason="A good use.")
     step(withdraw, request_id, cast.ada.actor, reason="No longer.")

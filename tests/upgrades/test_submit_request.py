@@ -29,9 +29,7 @@ def filled(today):
     return act
 
 
-def test_a_request_is_sent_while_requirements_are_open(
-    as_ada, filled, both_ways, requests
-):
+def test_a_request_is_sent_while_requirements_are_open(as_ada, filled, both_ways, requests):
     to = posted(as_ada, filled(as_ada), both_ways)
 
     (row,) = requests()

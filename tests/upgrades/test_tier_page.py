@@ -65,9 +65,7 @@ def test_a_second_factor_counts_once_every_owner_has_one(
 
     line = panel(as_ada.get(ADDRESS), "scale")[2]
 
-    assert line == (
-        "Not met A second factor at sign-in: not yet: 1 of 2 owners have one"
-    )
+    assert line == ("Not met A second factor at sign-in: not yet: 1 of 2 owners have one")
 
 
 def test_the_history_says_how_and_why(as_ada, assign, clock):
