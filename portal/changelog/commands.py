@@ -15,6 +15,7 @@ from plimsoll.contract.rules import ANNOUNCED
 from plimsoll.contract.terms import TITLE_LENGTH_MAX, require_prose, require_text
 from portal.changelog.errors import AlreadyPublished, BadCatalog, BadChange, NothingPublished
 from portal.changelog.models import Change, ChangeHold, ChangeWords, NoticeWords
+from portal.changelog.words import capital
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.core.errors import Invalid, NotFound
@@ -277,4 +278,5 @@ def _sentence(error: InvalidField) -> str:
 
 def bad_change(error: InvalidField) -> BadChange:
     """A field that cannot be accepted, as the error that people are shown."""
-    return BadChange(str(error), field=error.path)
+    said = str(error) if error.path else f"{capital(error.text)}."
+    return BadChange(said, field=error.path)

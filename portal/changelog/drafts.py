@@ -61,7 +61,8 @@ class Outlook:
     """What a draft would do if it were published at `at`. Instants are Unix seconds.
 
     `refusal` is the rule's text, None where the draft is lawful; `earliest` the first lawful
-    effective instant where the notice is all that is wrong, or where none was given.
+    effective instant where the notice is all that is wrong, or where none was given. `is_untouched`
+    where no value was given yet, so that there is nothing to judge.
     """
 
     at: int
@@ -71,6 +72,7 @@ class Outlook:
     earliest: int | None = None
     refusal: str | None = None
     missing: tuple[str, ...] = ()
+    is_untouched: bool = False
 
     @property
     def is_at_once(self) -> bool:
@@ -208,6 +210,8 @@ def look(log: History, content: Content, *, at: int) -> Outlook:
     missing = _missing(content)
     try:
         draft = parse_draft({**content, **dict.fromkeys(missing, _UNWRITTEN)})
+        if not any(True for _ in _asked(draft)):
+            return Outlook(at, missing=missing, is_untouched=True)
         announced = compose(log, draft, at=at, change_id=_NO_ID)
     except InvalidField as error:
         return Outlook(at, refusal=bad_change(error).public, missing=missing)

@@ -41,7 +41,8 @@ def test_a_draft_starts_on_the_table_as_it_is_published(as_root, both_ways, sess
         draft = session.scalars(select(ChangeDraft)).one()
     assert (draft.content, draft.base_size) == (dict(EMPTY), 2)
     page = as_root.get(f"/admin/changes/drafts/{draft.id}")
-    assert "it changes nothing" in page.text
+    assert "The draft changes nothing yet." in page.text
+    assert "It could not be published like this" not in page.text
     assert journal()[-1].tag == "draft:started"
 
 

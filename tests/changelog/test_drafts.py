@@ -46,7 +46,16 @@ def test_limits_are_judged_before_there_are_words(look):
 
 
 def test_what_changes_nothing_is_refused(look):
-    assert "changes nothing" in look(change_file(5000)).refusal
+    refusal = "It changes nothing: all is so already at that time."
+    assert look(change_file(5000)).refusal == refusal
+
+
+def test_a_draft_that_gives_no_value_yet_is_neither_refused_nor_lawful(look):
+    outlook = look({"title": "Fewer requests"})
+
+    assert outlook.is_untouched
+    assert outlook.refusal is None
+    assert not outlook.is_lawful
 
 
 def test_a_replacement_is_judged_with_what_it_replaces(look, publish):
