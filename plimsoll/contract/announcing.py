@@ -12,6 +12,7 @@ from plimsoll.contract.fold import lower_by, raise_by
 from plimsoll.contract.history import ANNOUNCED, ChangeInLog, History, Status
 from plimsoll.contract.lasting import Lasting
 from plimsoll.contract.limits import Cell, InvalidField
+from plimsoll.contract.parts import Part
 from plimsoll.contract.refusals import instant, shortage_text
 from plimsoll.contract.terms import check_distinct, check_known
 from plimsoll.contract.wording import duration
@@ -32,7 +33,7 @@ def check_announced(history: History, announced: Announcement, *, seq: int, at: 
     _check_known(announced, before)
     if not change.is_lasting:
         check_span(history, change, at=at)
-        _check_overlay(change, before)
+        _check_overlay(history, change, before)
         return
     _check_news(announced, before)
     new = appended(history, ANNOUNCED, announced.to_wire(), place=(seq, at))
@@ -180,34 +181,40 @@ def check_span(history: History, change: ChangeInLog, *, at: int) -> None:
         text = f"an emergency cut ends by itself within {duration(longest)}"
         raise RuleBroken(RuleCode.EMERGENCY, f"{text}: by {instant(start + longest)}")
     for row in change.announcement.rows:
-        _check_pause(history, change, row.cell, notice=notice)
+        _check_pause(history, change, row, notice=notice)
 
 
 def _check_pause(
-    history: History, change: ChangeInLog, cell: Cell, *, notice: Mapping[str, int]
+    history: History, change: ChangeInLog, row: Row, *, notice: Mapping[str, int]
 ) -> None:
     """One extension, and then none on the same cell for a time.
 
     A cut that begins within that time after another counts as its extension, or a second's gap
-    would make every cut a new one.
+    would make every cut a new one; where no limit was, so does a cut of the same metric, or
+    another period would.
     """
     cuts = [
         each
         for each in history.overlays(ChangeClass.EMERGENCY_CUT)
-        if each.number != change.number and any(row.cell == cell for row in each.announcement.rows)
+        if each.number != change.number
+        and any(_is_again(row, other.cell) for other in each.announcement.rows)
     ]
     pause, in_row, free_at = notice["emergency_pause_seconds"], 0, 0
     for each in sorted([*cuts, change], key=lambda cut: cut.order):
         in_row = in_row + 1 if each.effective_at < free_at else 1
         if in_row > 1 + notice["emergency_extensions"]:
-            text = (
-                f"{cell.name} had an extended emergency cut; the next may begin {instant(free_at)}"
-            )
+            text = f"{row.cell.name} had an extended emergency cut; the next may begin {instant(free_at)}"
             raise RuleBroken(RuleCode.EMERGENCY, text)
         free_at = max(free_at, (each.expires_at or 0) + pause)
 
 
-def _check_overlay(change: ChangeInLog, before: Lasting) -> None:
+def _is_again(row: Row, cell: Cell) -> bool:
+    if row.before is None:
+        return Part.of_cell(row.cell) == Part.of_cell(cell)
+    return row.cell == cell
+
+
+def _check_overlay(history: History, change: ChangeInLog, before: Lasting) -> None:
     announced = change.announcement
     counted = any(announced.counting.values())
     if announced.models or announced.tiers or announced.offers or counted:
@@ -219,12 +226,19 @@ def _check_overlay(change: ChangeInLog, before: Lasting) -> None:
         held = before.limit(row.cell)
         # More than what stands in quota and burst alike, or less.
         if held is None:
-            names = (cell.name for cell in before.limits if cell != row.cell)
+            others = {*before.limits, *_cut_later(history, change.effective_at)} - {row.cell}
+            names = {cell.name for cell in others}
             _check_once([*names, row.cell.name], "a limit's name has one kind")
         wanted = raise_by(held, row.after) if raises else lower_by(held, row.after)
         if wanted != row.after or wanted == held:
             what = "a temporary raise only raises" if raises else "an emergency cut only lowers"
             raise RuleBroken(RuleCode.RAISE, f"{what}: {row.cell.name} does not")
+
+
+def _cut_later(history: History, at: int) -> set[Cell]:
+    """The cells of the emergency cuts that end after Unix second `at`."""
+    cuts = history.overlays(ChangeClass.EMERGENCY_CUT)
+    return {row.cell for cut in cuts if (cut.expires_at or 0) > at for row in cut.announcement.rows}
 
 
 # ---- the table as a whole ----

@@ -125,10 +125,20 @@ def with_overlays(history: History, at: int) -> Lasting:
     for change in _in_force(history, ChangeClass.EMERGENCY_CUT, at):
         for row in change.announcement.rows:
             held = layer.limit(row.cell)
-            if (lowered := lower_by(held, row.after)) != held:
+            lowered = lower_by(held, row.after)
+            if lowered != held and (held is not None or _has_room(layer, row.cell)):
                 _set(layer.limits, change, (row.cell, lowered))
     _date_ends(layer, history, at)
     return layer
+
+
+def _has_room(layer: Lasting, cell: Cell) -> bool:
+    """Whether a limit may come where none is.
+
+    The lasting layer moves under a cut: what it limits may never come, its name may be taken.
+    """
+    is_known = cell.tier in layer.tiers and cell.model in {ALL_MODELS, *layer.models}
+    return is_known and all(each.name != cell.name for each in layer.limits)
 
 
 def raise_by(limit: Limit | None, raised: Limit | None) -> Limit | None:

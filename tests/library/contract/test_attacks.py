@@ -145,3 +145,54 @@ def test_an_opening_with_a_notice_for_ever_is_refused():
 
     with pytest.raises(rules.RuleBroken, match="tightening_seconds"):
         rules.check([], entry, START)
+
+
+# ---- emergencies without end, and limits that stand twice ----
+
+CUT = {"class": "emergency_cut"}
+TWO_MINUTES = [
+    Cell("build", "sonnet-5", "requests", kind, 120) for kind in (Kind.WINDOW, Kind.BUCKET)
+]
+
+
+def test_another_period_makes_no_new_emergency(log):
+    periods = [Cell("build", "sonnet-5", "requests", Kind.WINDOW, 61 + each) for each in range(3)]
+    log.announce(0, {periods[0]: 1}, expires=3 * DAY, **CUT)
+    log.announce(3 * DAY, {periods[1]: 1}, effective=3 * DAY, expires=6 * DAY, **CUT)
+
+    third = log.announcement(6 * DAY, {periods[2]: 1}, expires=9 * DAY, **CUT)
+
+    assert log.refused(third).code is RuleCode.EMERGENCY
+    log.announce(6 * DAY, {BUILD: 1}, expires=9 * DAY, **CUT)
+
+
+def test_two_emergency_cuts_bring_no_two_limits_of_one_name(log):
+    log.announce(0, {TWO_MINUTES[0]: 10}, expires=DAY, **CUT)
+
+    again = log.announcement(HOUR, {TWO_MINUTES[1]: 10}, expires=DAY, **CUT)
+
+    assert log.refused(again).code is RuleCode.TABLE
+    log.announce(DAY, {TWO_MINUTES[1]: 10}, expires=2 * DAY, **CUT)
+
+
+def test_a_lasting_limit_that_comes_under_an_emergency_cut_keeps_its_name(log):
+    log.announce(0, {TWO_MINUTES[0]: 10}, effective=31 * DAY, expires=32 * DAY, **CUT)
+    log.announce(1, {TWO_MINUTES[1]: 1000}, effective=31 * DAY + HOUR)
+
+    held = [
+        [each.kind for each in log.policy(at).limits if each.period == 120]
+        for at in (31 * DAY, 31 * DAY + HOUR)
+    ]
+
+    assert held == [[Kind.WINDOW], [Kind.BUCKET]]
+
+
+def test_an_emergency_cut_limits_nothing_that_never_came(log):
+    new = Cell("build", "haiku-5", "requests", Kind.BUCKET, 60)
+    model = {"slug": "haiku-5", "name": "Haiku 5"}
+    number = log.announce(0, {new: 10}, effective=5 * DAY, models=[model])
+    log.announce(1, {new: 5}, effective=6 * DAY, expires=7 * DAY, **CUT)
+
+    log.withdraw(number, at=2)
+
+    assert log.quota(6 * DAY, new) is None
