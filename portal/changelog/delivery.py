@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from plimsoll.contract.direction import takes_away
 from plimsoll.contract.effect import OPENING_CHANGE, Effect, effect_of
-from plimsoll.contract.history import ChangeInLog, History, State
+from plimsoll.contract.history import ChangeInLog, History, State, Status
 from portal.changelog.errors import AlreadyHeld, NotHeld
 from portal.changelog.holds import hold_change, release_change
 from portal.changelog.mails import event_of_entry
@@ -79,7 +79,9 @@ def _told(session: Session, history: History) -> list[ChangeInLog]:
     held = select(ChangeHold.number).where(
         ChangeHold.name == NOT_DELIVERED, ChangeHold.lifted_at.is_(None)
     )
-    changes = [history.changes[number] for number in session.scalars(held)]
+    found = [history.changes.get(number) for number in session.scalars(held)]
+    # After a recovery the log may have gone further than the holds of the backup.
+    changes = [change for change in found if change and change.status is Status.HELD]
     return [change for change in changes if _delivery(session, history, change).is_enough]
 
 
