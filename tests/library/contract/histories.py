@@ -52,6 +52,7 @@ class Author:
             *(self._announce,) * 9,
             *(self._replace,) * 2,
             *(self._act,) * 9,
+            self._amend,
             self._policy,
         )
         for _ in range(PROPOSALS):
@@ -157,6 +158,10 @@ class Author:
         entry = self._act_entry(("held", "released", "released", "rescheduled", "withdrawn"))
         if entry is not None:
             self._keep(entry)
+
+    def _amend(self) -> None:
+        number = self.rng.randrange(1, self.log.next_number)
+        self._keep(self.log.act("amended", number, at=self.now, title=f"Words of {self.now}"))
 
     def _act_entry(self, kinds: tuple[str, ...]) -> dict[str, Any] | None:
         kind = self.rng.choice(kinds)
