@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
 from plimsoll.contract import canonical
+from plimsoll.contract.acts import require_sha256
 from plimsoll.contract.limits import (
     Cell,
     InvalidField,
@@ -40,7 +41,6 @@ from plimsoll.contract.terms import (
 _Parsed = TypeVar("_Parsed")
 
 _CHANGE_ID = re.compile(r"chg_[0-9a-hjkmnp-tv-z]{26}")
-_SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 _FIELDS = frozenset(
     {
         "change",
@@ -164,7 +164,7 @@ def _parse(cls: type[Announcement], fields: Mapping[str, Any]) -> Announcement:
         id=_matching(fields["id"], "id", _CHANGE_ID),
         change_class=ChangeClass(require_choice(fields["class"], "class", classes)),
         title=require_text(fields["title"], "title", longest=TITLE_LENGTH_MAX),
-        reason_sha256=_matching(fields["reason_sha256"], "reason_sha256", _SHA256_HEX),
+        reason_sha256=require_sha256(fields["reason_sha256"], "reason_sha256"),
         effective_at=require_instant(fields["effective_at"], "effective_at"),
         expires_at=instant_or_none(fields["expires_at"], "expires_at"),
         models=_parse_list(fields["models"], "models", Model.parse),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from plimsoll.contract import acts
 from plimsoll.contract.announcement import Announcement, ChangeClass, Row, hash_reason
@@ -83,14 +83,6 @@ class Draft:
     offers: tuple[Offer, ...] = ()
     counting: Mapping[str, Any] = field(default_factory=lambda: _NO_COUNTING)
     rows: tuple[tuple[Cell, Limit | None], ...] = ()
-
-
-class Moved(NamedTuple):
-    """A limit that a draft changes and that another change gave another value meanwhile."""
-
-    cell: Cell
-    then: Limit | None
-    now: Limit | None
 
 
 def parse_draft(value: object) -> Draft:
@@ -185,20 +177,6 @@ def without_replaced(history: History, draft: Draft, *, at: int) -> History:
             place = (history.size, at)
             history = appended(history, act.kind, act.to_wire(), place=place)
     return history
-
-
-def moved_since(draft: Draft, *, old: History, new: History, at: int) -> tuple[Moved, ...]:
-    """The limits of a draft that start from another value in `new` than they did in `old`."""
-    starts = [_starts(draft, history, at=at) for history in (old, new)]
-    cells = sorted(cell for cell, _ in draft.rows)
-    found = (Moved(cell, starts[0].limit(cell), starts[1].limit(cell)) for cell in cells)
-    return tuple(each for each in found if each.then != each.now)
-
-
-def _starts(draft: Draft, history: History, *, at: int) -> Lasting:
-    effective_at = at if draft.effective_at is None else max(at, draft.effective_at)
-    bare = _bare(draft, effective_at=effective_at)
-    return layer_before(history, as_change(bare, seq=history.size, at=at))
 
 
 def _bare(draft: Draft, *, effective_at: int) -> Announcement:

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from plimsoll.contract.announcement import Announcement, hash_reason
-from plimsoll.contract.draft import compose, moved_since, parse_draft, withdrawals
+from plimsoll.contract.draft import compose, parse_draft, withdrawals
 from plimsoll.contract.effect import effect_of
 from plimsoll.contract.history import read
 from plimsoll.contract.limits import Cell, InvalidField, Kind
@@ -16,7 +16,6 @@ from tests.library.contract.chronicle import (
     BUILD_HOUR,
     BUILD_OPUS,
     DAY,
-    HOUR,
     RESERVE,
     SPEND,
     START,
@@ -352,19 +351,6 @@ def test_a_draft_names_only_what_is_known(log, fields, named):
 
 
 # ---- a base that moved ----
-
-
-def test_a_draft_knows_what_moved_under_it(log):
-    draft = parse_draft(file({BUILD: 7000, BUILD_OPUS: 4000, SPEND: 5}, effective_at=START + DAY))
-    old = read(log.entries)
-    log.announce(0, {BUILD: 6000}, effective=HOUR)
-    log.announce(0, {BUILD_OPUS: 3500}, effective=2 * DAY)
-    log.announce(0, {START_CELL: 2000})
-
-    moved = moved_since(draft, old=old, new=log.history, at=START)
-
-    assert [(each.cell, each.then.quota, each.now.quota) for each in moved] == [(BUILD, 5000, 6000)]
-    assert moved_since(draft, old=log.history, new=log.history, at=START) == ()
 
 
 def test_the_rule_refuses_a_draft_whose_base_moved(log):
