@@ -72,8 +72,8 @@ def get_queue(session: Session) -> Queue:
         UpgradeRequest.closed_at.desc()
     )
     return Queue(
-        open=_rows(session, session.execute(waiting).tuples()),
-        closed=_rows(session, session.execute(closed.limit(CLOSED_MAX)).tuples()),
+        open=_rows(session, session.execute(waiting)),
+        closed=_rows(session, session.execute(closed.limit(CLOSED_MAX))),
         prompt=get_promptness(session, clock.now()),
     )
 

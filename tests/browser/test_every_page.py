@@ -21,7 +21,7 @@ from portal.transparency.signer import log_transaction
 from tests.support.authenticator import give_authenticator
 from tests.support.change_files import CELL, change_file
 from tests.support.chromium import faults
-from tests.support.factories import make_grant, make_key, make_move
+from tests.support.factories import make_grant, make_key, make_move, make_request
 
 pytestmark = pytest.mark.browser
 
@@ -29,6 +29,7 @@ PUBLIC = (
     "/",
     "/limits",
     "/limits?at=2026-12-24",
+    "/upgrades",
     "/limits?at=2027-12-24&known_at=2027-01-01",
     "/changelog",
     "/changelog?tier=build&direction=tightening&when=upcoming",
@@ -57,6 +58,10 @@ MEMBER = (
     "/orgs/acme/keys/new",
     "/orgs/acme/keys/{key}",
     "/orgs/acme/keys/{key}/revoke",
+    "/orgs/acme/tier",
+    "/orgs/acme/tier/scale/request",
+    "/orgs/acme/requests/{request}",
+    "/orgs/acme/requests/{request}/withdraw",
     "/account",
     "/account/second-factor",
     "/logout",
@@ -81,6 +86,12 @@ STAFF = (
     "/admin/orgs/acme/suspend",
     "/admin/orgs/delta",
     "/admin/orgs/delta/lift",
+    "/admin/requests",
+    "/admin/requests/{request}",
+    "/admin/requests/{request}/take-up",
+    "/admin/requests/{request}/ask",
+    "/admin/requests/{request}/approve",
+    "/admin/requests/{request}/decline",
     "/admin/gateways",
     "/admin/log",
     "/admin/changes",
@@ -128,6 +139,7 @@ class Things:
     news: str
     move: str
     grant: str
+    request: str
 
 
 @pytest.fixture
@@ -136,6 +148,7 @@ def things(sessions, settings, cast) -> Things:
         acme, delta = (session.get_one(Org, org.id) for org in (cast.acme, cast.delta))
         move, grant = make_move(session, org=acme), make_grant(session, org=acme)
         issued = make_key(session, org=acme, actor=cast.ada.actor)
+        request = make_request(session, org=acme, staff=cast.root.actor)
         suspend_org(session, actor=CLI, org=delta, reason="For the picture.")
         add_gateway(session, actor=CLI, name="gw-1", brand="plim")
         root = session.get_one(User, cast.root.user_id)
@@ -148,7 +161,7 @@ def things(sessions, settings, cast) -> Things:
     give_authenticator(sessions, cast.ben)
     with sessions() as session:
         mail = list_mails(session)[0].id
-        return Things(issued.key.id, link, mail, draft.id, news.id, move.id, grant.id)
+        return Things(issued.key.id, link, mail, draft.id, news.id, move.id, grant.id, request.id)
 
 
 RAISED = {**CELL, "tier": "start", "quota": 1200}

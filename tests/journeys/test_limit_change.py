@@ -18,7 +18,7 @@ from plimsoll.verify import verify
 from portal.core.db import transaction
 from portal.orgs.models import Org
 from tests.support.chromium import faults
-from tests.support.clocks import ManualClock
+from tests.support.clocks import GatewayClock
 from tests.support.factories import make_key
 from tests.support.product import eventually
 from tests.support.wire import enrol
@@ -32,19 +32,6 @@ pytestmark = [
 NOTICE = timedelta(days=30)
 TITLE = "Fewer requests to Sonnet 5 on Start"
 STEP = "Start · Sonnet 5 · requests per minute: 1,000 → 800 (\N{MINUS SIGN}20 %)"
-
-
-class GatewayClock:
-    """The test's clock as a gateway asks it: the wall and what passes on it are one."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self._clock = clock
-
-    def now(self) -> float:
-        return self._clock.at.timestamp()
-
-    def monotonic(self) -> float:
-        return self._clock.at.timestamp()
 
 
 class Api:
@@ -82,28 +69,6 @@ def api(clock, served, sessions, cast, tmp_path: Path) -> Iterator[Api]:
         eventually(lambda: made.call().status_code == 200)
         yield made
         server.close()
-
-
-@pytest.fixture
-def enter(app, cast, chromium, guard, served):
-    """A browser of its own for a person, signed in."""
-    opened = []
-
-    def enter(person):
-        client = app.test_client()
-        cast.sign_in(client, person)
-        cookie = client.get_cookie(app.config["SESSION_COOKIE_NAME"])
-        context = chromium.new_context()
-        context.set_default_timeout(10_000)
-        context.route("**/*", guard)
-        context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": served}])
-        opened.append(context)
-        return context.new_page()
-
-    yield enter
-    for context in opened:
-        context.close()
-    assert guard.foreign == []
 
 
 def publish(page, portal: str, effective_at: datetime) -> None:

@@ -26,3 +26,16 @@ class ManualClock:
 
     def set(self, at: datetime) -> None:
         self._at = at
+
+
+class GatewayClock:
+    """The test's clock as a gateway asks it: the wall and what passes on it are one."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+
+    def now(self) -> float:
+        return self._clock.at.timestamp()
+
+    def monotonic(self) -> float:
+        return self._clock.at.timestamp()

@@ -22,6 +22,8 @@ from portal.tiers.grants import GrantRequest, grant
 from portal.tiers.models import Grant, TierMove
 from portal.tiers.moves import TierDecision, decide_tier
 from portal.tiers.words import Identity
+from portal.upgrades.commands import Asked, ask_question, submit_request, take_up
+from portal.upgrades.models import UpgradeRequest
 
 DAY = timedelta(days=1)
 PASSWORD = "correct horse battery"
@@ -92,3 +94,20 @@ def make_grant(session: Session, *, org: Org, **values: Any) -> Grant:
     given = grant(session, actor=CLI, org=org, request=GrantRequest(**(usual | values)))
     session.flush()  # callers name it in addresses
     return given
+
+
+def make_request(
+    session: Session, *, org: Org, staff: Actor | None = None, **values: Any
+) -> UpgradeRequest:
+    """A request for Scale; with `staff` it is in review, and a question waits for its answer."""
+    cell = {"model": "opus-5", "metric": "requests", "kind": "bucket", "period": 60}
+    given = {"tier": "scale", "purpose": "A weather service.\nFor sailors.", "contact": "ada"}
+    given |= {"expected": ({**cell, "amount": 3000},), "wanted_on": clock.now().date()}
+    url, owner = "http://localhost", actor_of(owners(session, org.id)[0])
+    asked = Asked(**given | values)
+    request = submit_request(session, actor=owner, org=org, asked=asked, url=url)
+    if staff is not None:
+        on = {"actor": staff, "org": org, "request": request}
+        take_up(session, **on, seen=request.steps)
+        ask_question(session, **on, seen=request.steps, text="How many users?", url=url)
+    return request
