@@ -46,8 +46,7 @@ def requests() -> Response:
 @bp.get("/<request>")
 def request(request: str) -> Response:
     page = get_staff_page(session(), current_actor(), request)
-    form = SeenForm(data={"seen": page.request.steps})
-    return responses.page("admin/request.html", page=page, form=form, target=policy.TARGET)
+    return responses.page("admin/request.html", page=page, target=policy.TARGET)
 
 
 @bp.post("/<request>/take-up")

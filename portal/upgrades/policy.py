@@ -112,6 +112,13 @@ STEPS: Mapping[Act, tuple[frozenset[State], State]] = {
     Act.DECLINE: (_REVIEWED, State.DECLINED),
     Act.WITHDRAW: (_OPEN, State.WITHDRAWN),
 }
+# Whom an open request waits for, as the staff reads it.
+WAITS: Mapping[State, str] = {
+    State.SUBMITTED: "waits to be taken up",
+    State.IN_REVIEW: "is in review",
+    State.QUESTION_ASKED: "waits for the organisation's answer",
+    State.ANSWERED: "is answered and waits for you",
+}
 # How a sentence says what brought a request where it is.
 CAME_BY: Mapping[State, str] = {
     State.SUBMITTED: "was sent",

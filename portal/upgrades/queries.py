@@ -92,6 +92,17 @@ def list_requests(session: Session, org_id: str) -> list[UpgradeRequest]:
     )
 
 
+def find_open_request(session: Session, org: Org, *, tier: str) -> UpgradeRequest | None:
+    """The request of an organisation for a tier that is not closed; there is at most one."""
+    return session.scalars(
+        select(UpgradeRequest).where(
+            UpgradeRequest.org_id == org.id,
+            UpgradeRequest.tier == tier,
+            UpgradeRequest.closed_at.is_(None),
+        )
+    ).one_or_none()
+
+
 def list_messages(session: Session, request_id: str) -> list[UpgradeMessage]:
     """The questions and answers of a request, in order."""
     return list(

@@ -34,9 +34,6 @@ from portal.upgrades.queries import (
     names_of,
 )
 
-# Whom it waits for, in each state.
-WAITS_FOR_ORG = frozenset({State.QUESTION_ASKED})
-
 
 @dataclass(frozen=True)
 class Higher:
@@ -171,8 +168,13 @@ class RequestShown:
         return (self.closed_at or clock.now()) > self.due_at
 
     @property
+    def waits(self) -> str:
+        """Whom it waits for while it is open, as the staff reads it."""
+        return rules.WAITS[self.state]
+
+    @property
     def waits_for_org(self) -> bool:
-        return self.state in WAITS_FOR_ORG
+        return self.state is State.QUESTION_ASKED
 
     def allows(self, act: str) -> bool:
         return Act(act) in self.acts

@@ -10,7 +10,13 @@ from portal.orgs.policy import Permission, may
 from portal.orgs.queries import get_org, role_of
 from portal.upgrades import commands, policy
 from portal.upgrades.forms import AnswerForm, RequestForm, WithdrawForm, request_form
-from portal.upgrades.queries import checklist, get_request, get_requestable, list_lines
+from portal.upgrades.queries import (
+    checklist,
+    find_open_request,
+    get_request,
+    get_requestable,
+    list_lines,
+)
 from portal.upgrades.shown import get_tier_page, get_upgrades_page, show_request
 from portal.web import responses
 from portal.web.public import public
@@ -37,6 +43,9 @@ def new_request(org: str, tier: str) -> Response:
     actor = current_actor()
     found = get_org(session(), actor, org, needs=Permission.REQUEST_UPGRADE)
     wanted = get_requestable(session(), found, tier)
+    sent = find_open_request(session(), found, tier=tier)
+    if sent is not None:
+        return responses.done(url_for("upgrades.request", org=found.slug, request=sent.id))
     form = request_form(list_lines(session(), found, wanted), data={"contact": actor.name})
     return _new_request(responses.page, found, tier, form=form)
 

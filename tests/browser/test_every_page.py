@@ -21,7 +21,7 @@ from portal.transparency.signer import log_transaction
 from tests.support.authenticator import give_authenticator
 from tests.support.change_files import CELL, change_file
 from tests.support.chromium import faults
-from tests.support.factories import make_grant, make_key, make_move, make_request
+from tests.support.factories import make_grant, make_key, make_move, make_org, make_request
 
 pytestmark = pytest.mark.browser
 
@@ -59,7 +59,7 @@ MEMBER = (
     "/orgs/acme/keys/{key}",
     "/orgs/acme/keys/{key}/revoke",
     "/orgs/acme/tier",
-    "/orgs/acme/tier/scale/request",
+    "/orgs/gull/tier/scale/request",
     "/orgs/acme/requests/{request}",
     "/orgs/acme/requests/{request}/withdraw",
     "/account",
@@ -149,6 +149,7 @@ def things(sessions, settings, cast) -> Things:
         move, grant = make_move(session, org=acme), make_grant(session, org=acme)
         issued = make_key(session, org=acme, actor=cast.ada.actor)
         request = make_request(session, org=acme, staff=cast.root.actor)
+        make_org(session, name="Gull", owner=session.get_one(User, cast.ada.user_id))
         suspend_org(session, actor=CLI, org=delta, reason="For the picture.")
         add_gateway(session, actor=CLI, name="gw-1", brand="plim")
         root = session.get_one(User, cast.root.user_id)

@@ -101,13 +101,13 @@ def make_request(
 ) -> UpgradeRequest:
     """A request for Scale; with `staff` it is in review, and a question waits for its answer."""
     cell = {"model": "opus-5", "metric": "requests", "kind": "bucket", "period": 60}
-    given = {"tier": "scale", "purpose": "A weather service.\nFor sailors.", "contact": "ada"}
-    given |= {"expected": ({**cell, "amount": 3000},), "wanted_on": clock.now().date()}
+    given: dict[str, Any] = {"tier": "scale", "purpose": "A weather service.\nFor sailors."}
+    given |= {"contact": "ada", "expected": ({**cell, "amount": 3000},)}
+    asked = Asked(**given | {"wanted_on": clock.now().date()} | values)
     url, owner = "http://localhost", actor_of(owners(session, org.id)[0])
-    asked = Asked(**given | values)
     request = submit_request(session, actor=owner, org=org, asked=asked, url=url)
     if staff is not None:
-        on = {"actor": staff, "org": org, "request": request}
+        on: dict[str, Any] = {"actor": staff, "org": org, "request": request}
         take_up(session, **on, seen=request.steps)
         ask_question(session, **on, seen=request.steps, text="How many users?", url=url)
     return request

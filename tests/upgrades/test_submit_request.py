@@ -113,6 +113,12 @@ def test_a_second_request_for_the_tier_is_refused_while_one_is_open(
     assert len(requests()) == 1
 
 
+def test_whoever_comes_again_is_led_to_the_open_request(as_ada, send):
+    request_id = send()
+
+    as_ada.get(ADDRESS, redirect=f"/orgs/acme/requests/{request_id}")
+
+
 def test_of_many_sent_at_once_one_is_kept(send, requests):
     start, results = threading.Barrier(4), []
 
