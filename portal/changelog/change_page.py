@@ -40,7 +40,6 @@ class Version:
 
     wording: Wording
     is_there: bool
-    is_newest: bool
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,6 @@ class ChangePage:
     line: ChangeLine
     id: str
     headline: str
-    whom: str
     manner: str
     diff: Diff
     reason: Markup | None
@@ -78,12 +76,10 @@ def page_of(log: Timeline, number: int, texts: Mapping[int, str], *, at: int) ->
     does, line = effect(log, number), change_line(found, at=at)
     diff = diff_of(does)
     text = texts.get(len(found.wordings))
-    whom = names(does.after, line.tiers)
     return ChangePage(
         line=line,
         id=found.announcement.id,
-        headline=headline(does, diff, whom=whom),
-        whom=whom,
+        headline=_headline(does, diff, whom=names(does.after, line.tiers)),
         manner=manner(line, is_retirement=does.is_retirement),
         diff=diff,
         reason=None if text is None else render(text),
@@ -92,7 +88,7 @@ def page_of(log: Timeline, number: int, texts: Mapping[int, str], *, at: int) ->
         notice=notice_of(log.history, found, does, at=at),
         steps=steps_of(found, at=at),
         life=life_of(found),
-        versions=tuple(_version(found, wording, texts) for wording in reversed(found.wordings)),
+        versions=tuple(Version(each, each.version in texts) for each in reversed(found.wordings)),
         advice=advice(line, does, found.announcement.offers),
         hold_reason=reason_in_words(found.hold_reason or ""),
         held_by=found.held_by,
@@ -112,7 +108,7 @@ def get_reason(session: Session, number: int, version: int | None = None) -> str
     return text
 
 
-def headline(effect: Effect, diff: Diff, *, whom: str) -> str:
+def _headline(effect: Effect, diff: Diff, *, whom: str) -> str:
     """What a change does in one clause; what it takes away comes before all else."""
     taken = [line for line in diff.lines if line.direction_code in {"tightening", "mixed"}]
     told = taken if takes_away(effect.direction) else diff.lines
@@ -149,8 +145,3 @@ def _texts(session: Session, number: int) -> Mapping[int, str]:
         select(ChangeWords.version, ChangeWords.reason).where(ChangeWords.number == number)
     )
     return {version: reason for version, reason in rows}  # noqa: C416 -- rows are no pairs to mypy
-
-
-def _version(found: ChangeInLog, wording: Wording, texts: Mapping[int, str]) -> Version:
-    newest = wording.version == len(found.wordings)
-    return Version(wording, is_there=wording.version in texts, is_newest=newest)

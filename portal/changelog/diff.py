@@ -76,7 +76,6 @@ class Diff:
     summary: str
     direction: str
     direction_code: str
-    is_retirement: bool
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -96,7 +95,6 @@ def diff_of(effect: Effect) -> Diff:
         summary=_summary(effect),
         direction=direction_word(effect.direction),
         direction_code=effect.direction.value,
-        is_retirement=effect.is_retirement,
     )
 
 

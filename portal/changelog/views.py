@@ -27,6 +27,7 @@ FRAGMENT = "changelog/_list.html"
 # Above any number of changes, below what an integer column takes.
 NUMBER = "<int(max=999999999):number>"
 PAGES_MAX = 10**6
+FILTERS = {"tier", "model", "direction", "when"}
 
 
 @bp.get("/changelog")
@@ -109,6 +110,3 @@ def _list(asked: Filter) -> dict[str, Any]:
         "my_tiers": reader.tiers,
         "mark_errors": {},
     }
-
-
-FILTERS = {"tier", "model", "direction", "when"}

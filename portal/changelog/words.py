@@ -1,4 +1,4 @@
-"""Limits, tiers and steps in words, rendered from the record and from nothing else."""
+"""Limits and tiers in words, rendered from the record and from nothing else."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -21,7 +21,6 @@ __all__ = [
     "requirement",
     "requirements",
     "spread",
-    "step",
 ]
 
 DAY = 86_400
@@ -138,23 +137,6 @@ def percent(before: int, after: int) -> str:
     change = Fraction((after - before) * 100, before)
     whole = int(abs(change) + Fraction(1, 2))
     return f"{MINUS if change < 0 else '+'}{whole:,} %"
-
-
-def step(before: Limit | None, after: Limit | None) -> str:
-    """A change of one limit: "1,000 (new)", "2,000 → 3,000 (+50 %)", "1,000 (removed)"."""
-    if before is None:
-        return f"{_values(after)} (new)" if after else ""
-    if after is None:
-        return f"{_values(before)} (removed)"
-    if before.quota == after.quota:
-        return f"{_values(before)} → {_values(after)}"
-    return f"{_values(before)} → {_values(after)} ({percent(before.quota, after.quota)})"
-
-
-def _values(limit: Limit) -> str:
-    shown = amount(limit.cell.metric, limit.quota)
-    extra = burst(limit)
-    return f"{shown}, {extra}" if extra else shown
 
 
 def listing(words: Iterable[str]) -> str:

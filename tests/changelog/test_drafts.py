@@ -104,7 +104,7 @@ def test_every_kind_of_thing_has_a_sentence(look):
         "Scale · reserve of output tokens, where a request names none: 4,096 → 8,192 (+100 %)",
         f"how requests count: {content_before} → One.",
     )
-    assert diff.is_retirement
+    assert diff.summary.startswith("It retires what was offered.")
     assert list(diff.by_tier) == ["", "Start", "Build", "Scale"]
 
 

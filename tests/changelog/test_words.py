@@ -1,7 +1,12 @@
 import pytest
 
+from plimsoll.contract.direction import Direction
+from plimsoll.contract.effect import Item
+from plimsoll.contract.lasting import Lasting
 from plimsoll.contract.limits import Cell, Kind, Limit
+from plimsoll.contract.parts import PartKind
 from portal.changelog import words
+from portal.changelog.diff import lines_of
 
 
 def limit(quota, *, metric="requests", period=60, kind=Kind.BUCKET, burst=None) -> Limit:
@@ -72,11 +77,20 @@ def test_a_limit_in_words(given, text):
 def test_a_step(before, after, text):
     values = [None if quota is None else limit(quota) for quota in (before, after)]
 
-    assert words.step(*values) == text
+    assert sentence(*values) == f"build · sonnet-5 · requests per minute: {text}"
 
 
 def test_a_step_of_the_burst_alone_shows_both():
-    assert words.step(limit(10), limit(10, burst=20)) == "10 → 10, at most 20 in one go"
+    assert sentence(limit(10), limit(10, burst=20)).endswith(": 10 → 10, at most 20 in one go")
+
+
+def sentence(before, after):
+    cell = limit(1).cell
+    item = Item(
+        PartKind.LIMIT, cell.tier, cell.model, cell.metric, cell, before, after, Direction.NEUTRAL
+    )
+    (line,) = lines_of([item], (Lasting(), Lasting()))
+    return line.sentence
 
 
 @pytest.mark.parametrize(
