@@ -1,7 +1,5 @@
 """The notice policy and plain announcements, as the staff writes them."""
 
-from datetime import datetime
-
 from flask import Blueprint, Response, url_for
 
 from portal.accounts.login import current_actor, require_admin
@@ -26,7 +24,7 @@ PAGE, FRAGMENT = "admin/change_act.html", "admin/_change_act.html"
 
 @bp.get("/changes/notice")
 def notice() -> Response:
-    form = NoticeForm(data=notice_data(_promised(None)))
+    form = NoticeForm(data=notice_data(_promised()))
     return responses.page(PAGE, fragment=FRAGMENT, ask=_notice_question(form))
 
 
@@ -36,7 +34,7 @@ def change_notice() -> Response:
     if not form.validate():
         return responses.invalid(PAGE, fragment=FRAGMENT, ask=_notice_question(form))
     start = form.effective_at.data
-    asked = form.changed(_promised(None))
+    asked = form.changed(_promised())
     try:
         with log_transaction(session(), sessions(), settings=settings(), actor=actor):
             commands.change_policy(
@@ -102,9 +100,8 @@ def withdraw_announcement(announcement: str) -> Response:
     return responses.done(url_for("changes.changes"), message="The announcement is withdrawn.")
 
 
-def _promised(at: datetime | None) -> dict[str, int]:
-    seconds = clock.timestamp() if at is None else int(at.timestamp())
-    return dict(signed_log(session()).history.notice_at(seconds))
+def _promised() -> dict[str, int]:
+    return dict(signed_log(session()).history.notice_at(clock.timestamp()))
 
 
 def _notice_question(form: BaseForm) -> Question:
