@@ -10,7 +10,7 @@ from portal.changelog.drafts import list_drafts
 from portal.changelog.holds import list_holds
 from portal.changelog.life import reason_in_words
 from portal.changelog.models import ChangeDraft, ChangeHold, PlainAnnouncement
-from portal.changelog.timeline import effect
+from portal.changelog.timeline import verdict
 from portal.core import clock
 from portal.core.errors import NotFound
 from portal.transparency.queries import signed_log
@@ -54,7 +54,7 @@ def get_changes_page(session: Session) -> ChangesPage:
             number=change.number,
             title=change.title,
             state=change.state(now),
-            direction=direction_word(effect(log, change.number).direction),
+            direction=direction_word(verdict(log, change.number).direction),
             effective_at=change.effective_at,
             acts=acts_of(change, at=now),
         )
