@@ -10,6 +10,8 @@ from portal.changelog.announcements import publish_announcement
 from portal.changelog.commands import draft_of, publish_change
 from portal.changelog.drafts import start_draft
 from portal.changelog.holds import hold_change
+from portal.changelog.subscribers import unsubscribe_token
+from portal.changelog.subscriptions import subscribe
 from portal.core import clock as core_clock
 from portal.core.actor import CLI
 from portal.core.db import transaction
@@ -21,7 +23,14 @@ from portal.transparency.signer import log_transaction
 from tests.support.authenticator import give_authenticator
 from tests.support.change_files import CELL, change_file
 from tests.support.chromium import faults
-from tests.support.factories import make_grant, make_key, make_move, make_org, make_request
+from tests.support.factories import (
+    actor_of,
+    make_grant,
+    make_key,
+    make_move,
+    make_org,
+    make_request,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -38,6 +47,7 @@ PUBLIC = (
     "/changelog/3",
     "/changelog/{news}",
     "/changelog/notice",
+    "/changelog/unsubscribe/{unsubscribe}",
     "/docs",
     "/docs/gateway",
     "/docs/log",
@@ -53,6 +63,7 @@ PUBLIC = (
 MEMBER = (
     "/",
     "/changelog",
+    "/changelog/subscriptions",
     "/orgs/acme",
     "/orgs/acme/keys",
     "/orgs/acme/keys/new",
@@ -137,6 +148,7 @@ class Things:
     mail: str
     draft: str
     news: str
+    unsubscribe: str
     move: str
     grant: str
     request: str
@@ -158,11 +170,27 @@ def things(sessions, settings, cast) -> Things:
         queue_mail(session, message, event="picture", person=cast.ada.user_id)
         draft = start_draft(session, actor=CLI, content=change_file(rows=[RAISED]))
         news = publish_announcement(session, actor=CLI, title="Hello", text="It is **so**.")
+        subscription = make_subscription(session, user_id=cast.ada.user_id)
     announce_changes(sessions, settings)
     give_authenticator(sessions, cast.ben)
     with sessions() as session:
         mail = list_mails(session)[0].id
-        return Things(issued.key.id, link, mail, draft.id, news.id, move.id, grant.id, request.id)
+        return Things(
+            key=issued.key.id,
+            link=link,
+            mail=mail,
+            draft=draft.id,
+            news=news.id,
+            unsubscribe=unsubscribe_token([subscription], key=settings.secret_key),
+            move=move.id,
+            grant=grant.id,
+            request=request.id,
+        )
+
+
+def make_subscription(session, *, user_id) -> str:
+    user = session.get_one(User, user_id)
+    return subscribe(session, actor=actor_of(user), user=user, tier="scale").id
 
 
 RAISED = {**CELL, "tier": "start", "quota": 1200}
