@@ -157,7 +157,7 @@ def approve(  # noqa: PLR0913 -- who, what, on what, and where its page is
     must_lead_up(session, org, tier)
     missing = [each for each in checklist(session, org, tier) if not each.is_met]
     if missing:
-        listed = "; ".join(f"{each.text}: {each.progress}" for each in missing)
+        listed = "; ".join(each.sentence for each in missing)
         raise RequirementsOpen(
             f"What {tier.name} requires is not met yet: {listed}. "
             "The request stays open; ask, wait or decline."

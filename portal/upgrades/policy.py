@@ -40,7 +40,18 @@ class Requirement:
     progress: str
     has_data: bool = True
 
+    @property
+    def sentence(self) -> str:
+        """ "Account 5 of 7 days old", "Second factor: not yet"."""
+        joint = " " if self.name == "account_age_days" else ": "
+        return f"{self.text}{joint}{self.progress}"
 
+
+_TITLES = {
+    "email_confirmed": "E-mail confirmed",
+    "second_factor": "Second factor",
+    "account_age_days": "Account",
+}
 # What nothing reports yet counts as not met, and the page says why.
 WITHOUT_DATA = {
     "active_days": "counts as not met: no gateway reports use yet",
@@ -54,7 +65,8 @@ def check(requirements: Mapping[str, int | bool], facts: Facts, at: datetime) ->
     for name, wanted in requirements.items():
         text = words.requirement(name, wanted)
         if text:
-            lines.append(_line(name, words.capital(text), wanted=wanted, facts=facts, at=at))
+            text = _TITLES.get(name, words.capital(text))
+            lines.append(_line(name, text, wanted=wanted, facts=facts, at=at))
     return lines
 
 

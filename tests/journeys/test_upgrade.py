@@ -137,10 +137,10 @@ def test_a_request_for_the_top_tier_from_checklist_to_header(
     # The checklist says what is open, and what is done about it shows at once.
     ada.goto(served)
     ada.get_by_role("link", name="Tier", exact=True).click()
-    assert "A second factor at sign-in: not yet" in read(ada)
+    assert "Second factor: not yet" in read(ada)
     give_authenticator(sessions, cast.ada)
     ada.reload()
-    assert "A second factor at sign-in: done" in read(ada)
+    assert "Second factor: done" in read(ada)
 
     request(ada, clock.at.date().isoformat())
     take_up_and_ask(root, served)

@@ -95,8 +95,8 @@ def test_an_approval_waits_for_what_the_tier_requires(
 
     page = form.submit(htmx=both_ways.is_htmx, status=422)
 
-    assert "An account 30 days old: 0 of 30 days old" in page.text
-    assert "A second factor at sign-in: not yet" in page.text
+    assert "Account 0 of 30 days old" in page.text
+    assert "Second factor: not yet" in page.text
     assert (read(request_id).state, tier(), len(outbox())) == ("in review", "start", before)
 
 

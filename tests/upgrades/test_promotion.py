@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from portal.accounts.models import SecondFactor, User
+from portal.core.actor import JOB
 from portal.core.db import transaction, wakeup_of
 from portal.core.seal import SyncRecord
 from portal.orgs.commands import suspend_org
@@ -18,6 +19,7 @@ from portal.tiers.moves import TierDecision, decide_tier
 from portal.tiers.queries import list_assignments
 from portal.upgrades import jobs as upgrade_jobs
 from portal.upgrades.jobs import Promoter, promote_all
+from portal.upgrades.promotion import promote
 from tests.support import cast as casting
 from tests.support.factories import add_member, make_org, make_user
 from tests.support.worlds import publish
@@ -196,37 +198,52 @@ def test_it_never_leads_down(begin, sessions, clock, steps, writing):
     assert steps(cast.acme) == [("start", "start"), ("scale", "request")]
 
 
-def test_it_goes_past_no_decision_of_the_staff(begin, sessions, clock, steps, writing):
+@pytest.fixture
+def stop(sessions, writing, clock):
+    """Have a person decide about Acme in one of the ways that promotion does not go past."""
+
+    def act(cast, way):
+        with writing(cast.acme) as (session, org):
+            on = {"actor": cast.root.actor, "org": org}
+            if way == "assigned":
+                assign_tier(session, **on, tier="build", reason="So.")
+            elif way == "planned":
+                at = clock.at.replace(day=28)
+                decision = TierDecision(tier="scale", reason="So.", effective_at=at)
+                decide_tier(session, **on, decision=decision)
+            else:
+                suspend_org(session, **on, reason="Spam.")
+
+    return act
+
+
+WAYS = ["assigned", "planned", "suspended"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it_goes_past_no_decision_of_the_staff(begin, sessions, clock, steps, stop, way):
     cast = begin()
-    with writing(cast.acme) as (session, org):
-        assign_tier(session, actor=cast.root.actor, org=org, tier="build", reason="So.")
-    clock.advance(days=365)
-
-    promote_all(sessions)
-
-    assert steps(cast.acme) == [("start", "start"), ("build", "manual")]
-
-
-def test_it_goes_past_no_planned_move(begin, sessions, clock, steps, writing):
-    cast = begin()
-    at = clock.at.replace(day=28)
-    with writing(cast.acme) as (session, org):
-        decision = TierDecision(tier="scale", reason="So.", effective_at=at)
-        decide_tier(session, actor=cast.root.actor, org=org, decision=decision)
-    clock.advance(days=8)
+    stop(cast, way)
+    before = steps(cast.acme)
+    clock.advance(days=40)
 
     assert promote_all(sessions) == 1
-    assert steps(cast.acme) == [("start", "start")]
+    assert steps(cast.acme) == before
 
 
-def test_a_suspended_organisation_waits(begin, sessions, clock, steps, writing):
+@pytest.mark.parametrize("way", WAYS)
+def test_nor_past_one_made_between_the_look_and_the_act(
+    begin, sessions, clock, steps, stop, writing, way
+):
     cast = begin()
-    with writing(cast.acme) as (session, org):
-        suspend_org(session, actor=cast.root.actor, org=org, reason="Spam.")
-    clock.advance(days=8)
+    clock.advance(days=40)
+    stop(cast, way)
+    before = steps(cast.acme)
 
-    assert promote_all(sessions) == 1
-    assert steps(cast.acme) == [("start", "start")]
+    with writing(cast.acme) as (session, org):
+        assert promote(session, actor=JOB, org=org) is None
+
+    assert steps(cast.acme) == before
 
 
 def test_run_by_many_at_once_it_promotes_once(begin, sessions, clock, steps, outbox):
@@ -267,19 +284,19 @@ def test_one_that_fails_holds_up_no_other(begin, sessions, clock, steps, monkeyp
 
     cast = begin()
     clock.advance(days=8)
-    promote = upgrade_jobs.promote
+    real = upgrade_jobs.promote
 
     def failing(session, *, actor, org):
         if org.id == cast.acme.id:
             raise Conflict("not today")
-        return promote(session, actor=actor, org=org)
+        return real(session, actor=actor, org=org)
 
     promoter = Promoter(sessions)
     monkeypatch.setattr(upgrade_jobs, "promote", failing)
     assert promoter.run() == 1
     assert "not today" in caplog.text
 
-    monkeypatch.setattr(upgrade_jobs, "promote", promote)
+    monkeypatch.setattr(upgrade_jobs, "promote", real)
     assert promoter.run() == 1
     assert steps(cast.acme)[-1] == ("build", "automatic")
 

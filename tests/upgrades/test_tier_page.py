@@ -44,28 +44,28 @@ def test_the_checklist_shows_how_far_the_organisation_is(as_ada, age):
     page = as_ada.get(ADDRESS)
 
     assert panel(page, "build") == [
-        "Not met An account 7 days old: 5 of 7 days old",
+        "Not met Account 5 of 7 days old",
         "Not met Use on 7 days: counts as not met: no gateway reports use yet",
-        "Met A confirmed e-mail address: done",
+        "Met E-mail confirmed: done",
     ]
     assert panel(page, "scale") == [
-        "Not met An account 30 days old: 5 of 30 days old",
-        "Met A confirmed e-mail address: done",
-        "Not met A second factor at sign-in: not yet",
+        "Not met Account 5 of 30 days old",
+        "Met E-mail confirmed: done",
+        "Not met Second factor: not yet",
     ]
 
 
 def test_a_second_factor_counts_once_every_owner_has_one(
     as_ada, ready, sessions, cast, give_factor
 ):
-    assert panel(as_ada.get(ADDRESS), "scale")[2] == "Met A second factor at sign-in: done"
+    assert panel(as_ada.get(ADDRESS), "scale")[2] == "Met Second factor: done"
     with sessions() as session, transaction(session):
         other = make_user(session)
         add_member(session, org=session.get_one(Org, cast.acme.id), user=other, role="owner")
 
     line = panel(as_ada.get(ADDRESS), "scale")[2]
 
-    assert line == ("Not met A second factor at sign-in: not yet: 1 of 2 owners have one")
+    assert line == ("Not met Second factor: not yet: 1 of 2 owners have one")
 
 
 def test_the_history_says_how_and_why(as_ada, assign, clock):

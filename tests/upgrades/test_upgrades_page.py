@@ -105,7 +105,7 @@ def test_the_staff_read_the_facts_of_the_organisation(visit, client, cast, send,
     assert page.facts["Tier"] != ""
     assert page.facts["Live API keys"] == "0"
     assert page.facts["Owners"] == "ada@example.com (confirmed)"
-    assert "Met An account 30 days old: 30 of 30 days old" in page.all(".checklist li")
+    assert "Met Account 30 of 30 days old" in page.all(".checklist li")
 
 
 def test_the_queue_takes_as_many_queries_for_many_as_for_one(
