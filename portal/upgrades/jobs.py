@@ -67,8 +67,10 @@ class Promoter:
         if targets == self._targets and self._looked_at and began < self._all_again_at:
             touched = find_touched(session, targets, (self._looked_at - OVERLAP, now))
             if touched is not None:
-                among = Org.id.in_(touched | self._failed)
-                return find_candidates(session, targets, now, among=among)
+                ids = touched | self._failed
+                if not ids:
+                    return []
+                return find_candidates(session, targets, now, among=Org.id.in_(ids))
         found = find_candidates(session, targets, now, among=true())
         self._all_again_at = began + (time.monotonic() - began) / SHARE
         return found

@@ -53,8 +53,10 @@ def test_a_tier_says_how_to_enter_what_it_requires_and_how_many_keys(visit, cata
     assert "Up to 75 live keys" in text
 
 
-def test_the_page_says_that_requirements_are_not_checked_yet(visit, catalog):
-    assert "They are not checked automatically yet" in visit.get("/limits").text
+def test_the_page_leads_to_how_a_tier_is_entered(visit, catalog):
+    text = "How to enter a tier, and how long decisions take"
+
+    assert visit.get("/limits").link(text) == "/upgrades"
 
 
 def test_a_signed_in_reader_finds_their_tier_marked(visit, client, cast):
