@@ -38,14 +38,15 @@ run: setup ## Run portal, jobs and demo API on this machine
 
 .PHONY: test
 test: setup test-tools ## Run the suite (T=path narrows it)
-	@$(BIN)/python -m pytest -n $(N) $(T)
+	@$(BIN)/python -m pytest -n $(N) -m "not long" $(T)
 
 .PHONY: test-browser
 test-browser: setup test-tools ## Run only what drives a real Chromium
 	@$(BIN)/python -m pytest -m browser
 
 .PHONY: test-all
-test-all: test ## Run the long proofs too (there are none yet)
+test-all: setup test-tools ## Run the long proofs too
+	@$(BIN)/python -m pytest -n $(N) $(T)
 
 # Says what it could not get; the tests then skip, or fail where CI=true.
 .PHONY: test-tools
