@@ -11,19 +11,44 @@ SLUG_MAX = 40
 
 
 class Permission(StrEnum):
+    """What a role may allow. Leaving an organisation asks for none: nobody is kept."""
+
     SEE_ORG = "see_org"
+    MANAGE_ORG = "manage_org"
+    MANAGE_MEMBERS = "manage_members"
+    HAND_OVER = "hand_over"
+    SEE_JOURNAL = "see_journal"
     SEE_KEYS = "see_keys"
     ISSUE_KEY = "issue_key"
+    EDIT_KEY = "edit_key"
+    ROTATE_KEY = "rotate_key"
+    PAUSE_KEY = "pause_key"
     REVOKE_KEY = "revoke_key"
+    SEE_USAGE = "see_usage"
+    MANAGE_ALERTS = "manage_alerts"
+    MANAGE_TOKENS = "manage_tokens"
     REQUEST_UPGRADE = "request_upgrade"
 
 
+READING = frozenset({Permission.SEE_ORG, Permission.SEE_KEYS, Permission.SEE_USAGE})
+WORKING = frozenset(
+    {
+        Permission.ISSUE_KEY,
+        Permission.EDIT_KEY,
+        Permission.ROTATE_KEY,
+        Permission.PAUSE_KEY,
+        Permission.REVOKE_KEY,
+        Permission.MANAGE_ALERTS,
+    }
+)
+
 ALLOWED: dict[Role, frozenset[Permission]] = {
     Role.OWNER: frozenset(Permission),
-    Role.MANAGER: frozenset(Permission),
-    # To ask for another tier is to speak for the organisation.
-    Role.DEVELOPER: frozenset(Permission) - {Permission.REQUEST_UPGRADE},
-    Role.VIEWER: frozenset({Permission.SEE_ORG, Permission.SEE_KEYS}),
+    # An organisation is given away by those who own it.
+    Role.MANAGER: frozenset(Permission) - {Permission.HAND_OVER},
+    # To ask for another tier, or to let a machine act, is to speak for the organisation.
+    Role.DEVELOPER: READING | WORKING,
+    Role.VIEWER: READING,
 }
 
 

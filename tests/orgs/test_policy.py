@@ -19,10 +19,15 @@ def test_a_viewer_sees_and_does_not_act():
     assert {each for each in Permission if may(Role.VIEWER, each)} == {
         Permission.SEE_ORG,
         Permission.SEE_KEYS,
+        Permission.SEE_USAGE,
     }
     with pytest.raises(Forbidden) as refused:
         must_be_allowed(Role.VIEWER, Permission.ISSUE_KEY)
     assert "viewer" in refused.value.public
+
+
+def test_only_owners_give_an_organisation_away():
+    assert {role for role in Role if may(role, Permission.HAND_OVER)} == {Role.OWNER}
 
 
 @pytest.mark.parametrize(
