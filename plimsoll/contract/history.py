@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from plimsoll.contract import acts
 from plimsoll.contract.announcement import Announcement, ChangeClass
+from plimsoll.contract.decided import DECISION_RECORDED
 from plimsoll.contract.lasting import Lasting
 from plimsoll.contract.limits import InvalidField
 from plimsoll.contract.parts import Part, parts_of, value_of
@@ -241,6 +242,8 @@ class History:
             self._announce(Announcement.parse(body), place)
         elif isinstance(kind, str) and kind in acts.KINDS:
             self._act(acts.parse_act(kind, body), place, replacing)
+        elif kind == DECISION_RECORDED:
+            self.ids.add(str(body.get("id")))  # no limit follows; no entry may be it again
         elif not isinstance(kind, str) or kind.startswith(("change.", "policy.")):
             raise InvalidField("kind", "is not known")
 

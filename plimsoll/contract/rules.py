@@ -18,6 +18,7 @@ from plimsoll.contract.afterlife import check_act, check_policy
 from plimsoll.contract.announcement import Announcement
 from plimsoll.contract.announcing import TooLittleNotice, check_announced, first_lawful, rebased
 from plimsoll.contract.broken import NotUnderstood, RuleBroken, RuleCode
+from plimsoll.contract.decided import DECISION_RECORDED, DecisionRecorded, check_decision
 from plimsoll.contract.history import ANNOUNCED, OPENED, History, read
 from plimsoll.contract.limits import InvalidField, UnknownField, require_fields, require_whole
 
@@ -160,6 +161,11 @@ def _check_policy(history: History, new: Mapping[str, Any]) -> None:
     check_policy(history, acts.PolicyChanged.parse(new["body"]), new["at"])
 
 
+def _check_decided(history: History, new: Mapping[str, Any]) -> None:
+    decision = DecisionRecorded.parse(new["body"])
+    check_decision(decision, changes=history.changes.keys(), ids=history.ids)
+
+
 def _check_opened(history: History, new: Mapping[str, Any]) -> None:  # noqa: ARG001 -- as its peers
     fields = require_fields(new["body"], "body", required=_OPENED_FIELDS)
     origin = fields["origin"]
@@ -182,4 +188,5 @@ _CHECKS: Mapping[str, Callable[[History, Mapping[str, Any]], None]] = {
     OPENED: _check_opened,
     ANNOUNCED: _check_announced,
     acts.POLICY_CHANGED: _check_policy,
+    DECISION_RECORDED: _check_decided,
 }

@@ -72,9 +72,12 @@ def mail_entries(sessions: Sessions, place: Place) -> int:
 
 def _entry_events(session: Session, log: SignedLog, *, place: Place, start: int) -> Iterator[Event]:
     for entry in log.entries[start:]:
-        number = entry["body"].get("change")
+        # What is not about a change may name one, as a decision names what came of it.
+        if not entry["kind"].startswith("change."):
+            continue
+        number = entry["body"]["change"]
         # Nobody is on a tier before change 1, so there is nobody to tell of it.
-        if number is None or number == OPENING_CHANGE:
+        if number == OPENING_CHANGE:
             continue
         history = _as_of(log, number=number, seq=entry["seq"])
         news = _entry_news(session, history, number=number, entry_kind=entry["kind"])

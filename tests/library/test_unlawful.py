@@ -225,3 +225,31 @@ def test_a_rewritten_history_is_not_followed_where_it_goes_on_either(gate: Gate)
 
     assert gate.problem == "log_forked"
     assert gate.quotas(0, MONTH) == [10, 40]
+
+
+DECISION = {
+    "change": None,
+    "id": "dec_" + "1" * 26,
+    "outcome": "adopted",
+    "reason_sha256": "0" * 64,
+    "thread": 1,
+}
+
+
+def test_a_decision_on_a_thread_is_followed_without_effect_on_limits(gate: Gate) -> None:
+    gate.portal.log("decision.recorded", DECISION)
+    gate.portal.sign()
+    gate.portal.announce(change(40))
+
+    assert gate.problem is None
+    assert gate.rig.replica.logbook.size == 4
+    assert gate.quota() == 40
+
+
+def test_a_decision_in_another_form_is_refused_although_it_is_signed(gate: Gate) -> None:
+    gate.portal.log("decision.recorded", {**DECISION, "outcome": "ignored"})
+    gate.portal.sign()
+    gate.level()
+
+    assert gate.problem == "entry_refused"
+    assert gate.quota() == 10

@@ -231,7 +231,7 @@ def test_a_change_goes_through_its_states(log):
 # ---- unknown kinds ----
 
 
-@pytest.mark.parametrize("kind", ["change.postponed", "policy.bent", "decision.recorded", "", "x"])
+@pytest.mark.parametrize("kind", ["change.postponed", "policy.bent", "decision.taken", "", "x"])
 def test_an_unknown_kind_is_not_understood(log, kind):
     assert isinstance(log.refused(log.entry(kind, {"change": 1}, 0)), NotUnderstood)
 
