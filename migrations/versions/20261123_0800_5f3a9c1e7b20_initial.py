@@ -287,6 +287,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("paused_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("successor_id", sa.String(length=40), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_by", sa.String(length=40), nullable=True),
         sa.Column("revoked_reason", sa.String(length=500), nullable=True),
@@ -298,6 +299,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_api_keys_digest")),
     )
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.create_index("ix_api_keys_expires_at", ["expires_at"], unique=False)
+        batch_op.create_index("ix_api_keys_lineage", ["lineage"], unique=False)
         batch_op.create_index(batch_op.f("ix_api_keys_org_id"), ["org_id"], unique=False)
         batch_op.create_index(
             "uq_api_keys_org_id_name_folded",
@@ -391,6 +394,30 @@ def upgrade() -> None:
     with op.batch_alter_table("half_sign_ins", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_half_sign_ins_user_id"), ["user_id"], unique=False)
 
+    op.create_table(
+        "key_rules",
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("max_days", sa.Integer(), nullable=True),
+        sa.Column("expiry_required", sa.Boolean(), nullable=False),
+        sa.Column(
+            "issuers",
+            sa.Enum(
+                "owner",
+                "manager",
+                "developer",
+                "viewer",
+                name="role",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("pause_leaked", sa.Boolean(), nullable=False),
+        sa.CheckConstraint("max_days BETWEEN 1 AND 3660", name=op.f("ck_key_rules_max_days")),
+        sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_key_rules_org_id_orgs")),
+        sa.PrimaryKeyConstraint("org_id", name=op.f("pk_key_rules")),
+    )
     op.create_table(
         "mail_links",
         sa.Column("digest", sa.String(length=64), nullable=False),
@@ -706,6 +733,40 @@ def upgrade() -> None:
         sa.UniqueConstraint("entry_seq", name=op.f("uq_change_words_entry_seq")),
     )
     op.create_table(
+        "key_last_use",
+        sa.Column("key_id", sa.String(length=40), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("gateway", sa.String(length=80), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["key_id"], ["api_keys.id"], name=op.f("fk_key_last_use_key_id_api_keys")
+        ),
+        sa.PrimaryKeyConstraint("key_id", name=op.f("pk_key_last_use")),
+    )
+    op.create_table(
+        "key_leaks",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("key_id", sa.String(length=40), nullable=False),
+        sa.Column("url", sa.String(length=1000), nullable=False),
+        sa.Column("source", sa.String(length=40), nullable=False),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["key_id"], ["api_keys.id"], name=op.f("fk_key_leaks_key_id_api_keys")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_key_leaks")),
+        sa.UniqueConstraint("key_id", "url", name=op.f("uq_key_leaks_key_id_url")),
+    )
+    op.create_table(
+        "key_notices",
+        sa.Column("key_id", sa.String(length=40), nullable=False),
+        sa.Column("days", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["key_id"], ["api_keys.id"], name=op.f("fk_key_notices_key_id_api_keys")
+        ),
+        sa.PrimaryKeyConstraint("key_id", "days", "expires_at", name=op.f("pk_key_notices")),
+    )
+    op.create_table(
         "upgrade_messages",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("request_id", sa.String(length=40), nullable=False),
@@ -769,6 +830,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_upgrade_messages_request_id"))
 
     op.drop_table("upgrade_messages")
+    op.drop_table("key_notices")
+    op.drop_table("key_leaks")
+    op.drop_table("key_last_use")
     op.drop_table("change_words")
     with op.batch_alter_table("change_holds", schema=None) as batch_op:
         batch_op.drop_index(
@@ -824,6 +888,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_mail_links_user_id"))
 
     op.drop_table("mail_links")
+    op.drop_table("key_rules")
     with op.batch_alter_table("half_sign_ins", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_half_sign_ins_user_id"))
 
@@ -846,6 +911,8 @@ def downgrade() -> None:
             postgresql_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
         )
         batch_op.drop_index(batch_op.f("ix_api_keys_org_id"))
+        batch_op.drop_index("ix_api_keys_lineage")
+        batch_op.drop_index("ix_api_keys_expires_at")
 
     op.drop_table("api_keys")
     with op.batch_alter_table("users", schema=None) as batch_op:

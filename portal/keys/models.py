@@ -2,11 +2,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core.db import Base, Touched, Touching
 from portal.core.types import CreatedAt, PublicId, UtcDateTime, enum_column
+from portal.orgs.models import Role
 
 
 class Environment(StrEnum):
@@ -28,6 +29,8 @@ class ApiKey(Touching, Base):
     """An API key. The secret is shown once; what is kept is its SHA-256, its beginning and its end.
 
     `models` and `networks`: None = any. A live key's name is unique in its organisation, whatever the case.
+    `caps`: as they go over the wire. A rotated key is superseded, and works until its `expires_at`;
+    `lineage` is the first key of its rotations, and owns the counters of caps.
     """
 
     __tablename__ = "api_keys"
@@ -40,6 +43,9 @@ class ApiKey(Touching, Base):
             sqlite_where=LIVE_ROWS,
             postgresql_where=LIVE_ROWS,
         ),
+        Index("ix_api_keys_lineage", "lineage"),
+        # Whose end is near is looked for after each commit.
+        Index("ix_api_keys_expires_at", "expires_at"),
     )
 
     id: Mapped[PublicId]
@@ -59,6 +65,7 @@ class ApiKey(Touching, Base):
     expires_at: Mapped[UtcDateTime | None]
     paused_at: Mapped[UtcDateTime | None]
     superseded_at: Mapped[UtcDateTime | None]
+    successor_id: Mapped[str | None] = mapped_column(String(40))
     revoked_at: Mapped[UtcDateTime | None]
     revoked_by: Mapped[str | None] = mapped_column(String(40))
     revoked_reason: Mapped[str | None] = mapped_column(String(500))
@@ -73,3 +80,56 @@ class ApiKey(Touching, Base):
         if self.expires_at and self.expires_at <= at:
             return KeyState.EXPIRED
         return KeyState.PAUSED if self.paused_at else KeyState.ACTIVE
+
+
+class KeyLastUse(Base):
+    """When a key was last used, and at which gateway.
+
+    A table of its own, which touches no record: what gateways report must not make a revocation wait.
+    """
+
+    __tablename__ = "key_last_use"
+
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"), primary_key=True)
+    at: Mapped[UtcDateTime]
+    gateway: Mapped[str] = mapped_column(String(80))
+
+
+class KeyRules(Base):
+    """What an organisation asks of its own keys. No row: nothing beyond the table of permissions.
+
+    `max_days`: the longest life of a key issued from now on. `issuers`: the lowest role that may issue.
+    """
+
+    __tablename__ = "key_rules"
+    __table_args__ = (CheckConstraint("max_days BETWEEN 1 AND 3660", name="max_days"),)
+
+    org_id: Mapped[str] = mapped_column(ForeignKey("orgs.id"), primary_key=True)
+    max_days: Mapped[int | None]
+    expiry_required: Mapped[bool] = mapped_column(default=False)
+    issuers: Mapped[Role] = mapped_column(enum_column(Role), default=Role.DEVELOPER)
+    pause_leaked: Mapped[bool] = mapped_column(default=False)
+
+
+class KeyNotice(Base):
+    """That people were told of a key's end so many days before it; a moved end is told anew."""
+
+    __tablename__ = "key_notices"
+
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"), primary_key=True)
+    days: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    expires_at: Mapped[UtcDateTime] = mapped_column(primary_key=True)
+    told_at: Mapped[CreatedAt]
+
+
+class KeyLeak(Base):
+    """That a scanner found a key's secret in public. One row for each place."""
+
+    __tablename__ = "key_leaks"
+    __table_args__ = (UniqueConstraint("key_id", "url"),)
+
+    id: Mapped[PublicId]
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    url: Mapped[str] = mapped_column(String(1000))
+    source: Mapped[str] = mapped_column(String(40))
+    reported_at: Mapped[CreatedAt]

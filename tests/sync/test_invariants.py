@@ -45,10 +45,10 @@ KEPT_BACK = {
     "TierAssignment": {"kind", "reason", "assigned_by", "assigned_at"},
     # Who and why is for the journal and the organisation; reminders are the portal's affair.
     "Grant": {"reason", "created_by", "created_at", "remind_at", "ended_by", "ended_reason"},
-    # For recognition by people, and for the journal. superseded_at only frees the name.
+    # For recognition by people, and for the journal. What supersedes a key only frees the name.
     "ApiKey": {
         *("name", "name_folded", "prefix", "last_four", "created_by", "created_at"),
-        *("superseded_at", "revoked_by", "revoked_reason"),
+        *("superseded_at", "successor_id", "revoked_by", "revoked_reason"),
     },
     # Both stand in the text as well.
     "LogEntry": {"at", "kind"},
