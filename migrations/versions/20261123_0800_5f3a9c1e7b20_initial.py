@@ -89,6 +89,12 @@ def upgrade() -> None:
         batch_op.create_index("ix_events_subject", ["subject_id"], unique=False)
 
     op.create_table(
+        "feedback_progress",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_feedback_progress")),
+    )
+    op.create_table(
         "gateways",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("name", sa.String(length=40), nullable=False),
@@ -544,6 +550,151 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("gateway_id", "revision", name=op.f("pk_sync_ack")),
     )
     op.create_table(
+        "threads",
+        sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum(
+                "question",
+                "problem",
+                "request",
+                "reply",
+                name="kind",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("title", sa.String(length=120), nullable=False),
+        sa.Column(
+            "category",
+            sa.Enum(
+                "limits",
+                "models",
+                "keys",
+                "gateways",
+                "portal",
+                "docs",
+                "other",
+                name="category",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("author_id", sa.String(length=40), nullable=True),
+        sa.Column("org_id", sa.String(length=40), nullable=True),
+        sa.Column(
+            "visibility",
+            sa.Enum(
+                "public",
+                "private",
+                name="visibility",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("change", sa.Integer(), nullable=True),
+        sa.Column("tier", sa.String(length=40), nullable=True),
+        sa.Column("model", sa.String(length=64), nullable=True),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "open",
+                "acknowledged",
+                "under_review",
+                "decided",
+                "delivered",
+                "closed",
+                name="state",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("answer_due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decision_due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("first_answer_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("review_started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decision_id", sa.String(length=40), nullable=True),
+        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("locked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("locked_for", sa.String(length=40), nullable=True),
+        sa.Column("hidden_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("active_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("votes", sa.Integer(), nullable=False),
+        sa.Column("replies", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "(state = 'closed') = (closed_at IS NOT NULL)",
+            name=op.f("ck_threads_closed_has_instant"),
+        ),
+        sa.CheckConstraint(
+            "state NOT IN ('decided', 'delivered') OR decision_id IS NOT NULL",
+            name=op.f("ck_threads_decided_has_decision"),
+        ),
+        sa.CheckConstraint(
+            "visibility = 'public' OR org_id IS NOT NULL", name=op.f("ck_threads_private_has_org")
+        ),
+        sa.CheckConstraint(
+            "(locked_at IS NULL) = (locked_for IS NULL)", name=op.f("ck_threads_lock_has_record")
+        ),
+        sa.ForeignKeyConstraint(
+            ["author_id"], ["users.id"], name=op.f("fk_threads_author_id_users")
+        ),
+        sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_threads_org_id_orgs")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_threads")),
+        sa.UniqueConstraint("id", name=op.f("uq_threads_id")),
+    )
+    with op.batch_alter_table("threads", schema=None) as batch_op:
+        batch_op.create_index("ix_threads_active_at_number", ["active_at", "number"], unique=False)
+        batch_op.create_index("ix_threads_author_id_number", ["author_id", "number"], unique=False)
+        batch_op.create_index(
+            "ix_threads_category_active_at_number",
+            ["category", "active_at", "number"],
+            unique=False,
+        )
+        batch_op.create_index("ix_threads_category_number", ["category", "number"], unique=False)
+        batch_op.create_index(
+            "ix_threads_category_votes_number", ["category", "votes", "number"], unique=False
+        )
+        batch_op.create_index("ix_threads_change_number", ["change", "number"], unique=False)
+        batch_op.create_index(batch_op.f("ix_threads_created_at"), ["created_at"], unique=False)
+        batch_op.create_index("ix_threads_decision_due_at", ["decision_due_at"], unique=False)
+        batch_op.create_index(
+            "ix_threads_kind_active_at_number", ["kind", "active_at", "number"], unique=False
+        )
+        batch_op.create_index("ix_threads_kind_number", ["kind", "number"], unique=False)
+        batch_op.create_index(
+            "ix_threads_kind_votes_number", ["kind", "votes", "number"], unique=False
+        )
+        batch_op.create_index("ix_threads_org_id_number", ["org_id", "number"], unique=False)
+        batch_op.create_index(
+            "ix_threads_state_active_at_number", ["state", "active_at", "number"], unique=False
+        )
+        batch_op.create_index("ix_threads_state_number", ["state", "number"], unique=False)
+        batch_op.create_index(
+            "ix_threads_state_votes_number", ["state", "votes", "number"], unique=False
+        )
+        batch_op.create_index("ix_threads_votes_number", ["votes", "number"], unique=False)
+        batch_op.create_index(
+            "uq_threads_change",
+            ["change"],
+            unique=True,
+            sqlite_where=sa.text("author_id IS NULL AND change IS NOT NULL"),
+            postgresql_where=sa.text("author_id IS NULL AND change IS NOT NULL"),
+        )
+
+    op.create_table(
         "tier_assignments",
         sa.Column("org_id", sa.String(length=40), nullable=False),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
@@ -668,6 +819,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_user_sessions_user_id"), ["user_id"], unique=False)
 
     op.create_table(
+        "attention_holds",
+        sa.Column("thread_id", sa.String(length=40), nullable=False),
+        sa.Column("change", sa.Integer(), nullable=False),
+        sa.Column("orgs", sa.Integer(), nullable=False),
+        sa.Column("placed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("lifted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["thread_id"], ["threads.id"], name=op.f("fk_attention_holds_thread_id_threads")
+        ),
+        sa.PrimaryKeyConstraint("thread_id", name=op.f("pk_attention_holds")),
+    )
+    op.create_table(
         "change_drafts",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("content", sa.JSON(), nullable=False),
@@ -733,6 +896,115 @@ def upgrade() -> None:
         sa.UniqueConstraint("entry_seq", name=op.f("uq_change_words_entry_seq")),
     )
     op.create_table(
+        "clock_reminders",
+        sa.Column("thread_id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["thread_id"], ["threads.id"], name=op.f("fk_clock_reminders_thread_id_threads")
+        ),
+        sa.PrimaryKeyConstraint("thread_id", "name", name=op.f("pk_clock_reminders")),
+    )
+    op.create_table(
+        "decisions",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("thread_id", sa.String(length=40), nullable=False),
+        sa.Column(
+            "outcome",
+            sa.Enum(
+                "adopted",
+                "partly",
+                "not_adopted",
+                "deferred",
+                name="outcome",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("until_on", sa.Date(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("weighed", sa.Text(), nullable=False),
+        sa.Column("review_on", sa.Date(), nullable=True),
+        sa.Column("change", sa.Integer(), nullable=True),
+        sa.Column("decided_by", sa.String(length=40), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("entry_seq", sa.BigInteger(), nullable=True),
+        sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("superseded_by", sa.String(length=40), nullable=True),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(outcome = 'deferred') = (until_on IS NOT NULL)",
+            name=op.f("ck_decisions_deferred_has_date"),
+        ),
+        sa.CheckConstraint("length(reason) > 0", name=op.f("ck_decisions_has_reason")),
+        sa.ForeignKeyConstraint(
+            ["entry_seq"],
+            ["log_entries.seq"],
+            name=op.f("fk_decisions_entry_seq_log_entries"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
+            ["thread_id"], ["threads.id"], name=op.f("fk_decisions_thread_id_threads")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_decisions")),
+        sa.UniqueConstraint("entry_seq", name=op.f("uq_decisions_entry_seq")),
+    )
+    with op.batch_alter_table("decisions", schema=None) as batch_op:
+        batch_op.create_index("ix_decisions_decided_at", ["decided_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_decisions_thread_id"), ["thread_id"], unique=False)
+        batch_op.create_index(
+            "ix_decisions_told_at",
+            ["told_at"],
+            unique=False,
+            sqlite_where=sa.text("told_at IS NULL"),
+            postgresql_where=sa.text("told_at IS NULL"),
+        )
+        batch_op.create_index(
+            "uq_decisions_thread_id",
+            ["thread_id"],
+            unique=True,
+            sqlite_where=sa.text("superseded_at IS NULL"),
+            postgresql_where=sa.text("superseded_at IS NULL"),
+        )
+
+    op.create_table(
+        "follows",
+        sa.Column("thread_id", sa.String(length=40), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["thread_id"], ["threads.id"], name=op.f("fk_follows_thread_id_threads")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_follows_user_id_users")),
+        sa.PrimaryKeyConstraint("thread_id", "user_id", name=op.f("pk_follows")),
+    )
+    with op.batch_alter_table("follows", schema=None) as batch_op:
+        batch_op.create_index("ix_follows_user_id", ["user_id", "created_at"], unique=False)
+
+    op.create_table(
+        "internal_notes",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("thread_id", sa.String(length=40), nullable=False),
+        sa.Column("author_id", sa.String(length=40), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["author_id"], ["users.id"], name=op.f("fk_internal_notes_author_id_users")
+        ),
+        sa.ForeignKeyConstraint(
+            ["thread_id"], ["threads.id"], name=op.f("fk_internal_notes_thread_id_threads")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_internal_notes")),
+    )
+    with op.batch_alter_table("internal_notes", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_internal_notes_thread_id"), ["thread_id"], unique=False
+        )
+
+    op.create_table(
         "key_last_use",
         sa.Column("key_id", sa.String(length=40), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -767,6 +1039,48 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key_id", "days", "expires_at", name=op.f("pk_key_notices")),
     )
     op.create_table(
+        "posts",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("thread_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("author_id", sa.String(length=40), nullable=True),
+        sa.Column("org_id", sa.String(length=40), nullable=True),
+        sa.Column("is_staff", sa.Boolean(), nullable=False),
+        sa.Column("is_official", sa.Boolean(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("edited_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("hidden_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("hidden_by", sa.String(length=40), nullable=True),
+        sa.Column("hidden_reason", sa.String(length=500), nullable=True),
+        sa.CheckConstraint(
+            "(hidden_at IS NULL) = (hidden_reason IS NULL)", name=op.f("ck_posts_hidden_has_reason")
+        ),
+        sa.ForeignKeyConstraint(["author_id"], ["users.id"], name=op.f("fk_posts_author_id_users")),
+        sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_posts_org_id_orgs")),
+        sa.ForeignKeyConstraint(
+            ["thread_id"], ["threads.id"], name=op.f("fk_posts_thread_id_threads")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_posts")),
+        sa.UniqueConstraint("thread_id", "position", name=op.f("uq_posts_thread_id_position")),
+    )
+    with op.batch_alter_table("posts", schema=None) as batch_op:
+        batch_op.create_index("ix_posts_author_id", ["author_id", "id"], unique=False)
+
+    op.create_table(
+        "thread_words",
+        sa.Column("word", sa.String(length=32), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["number"], ["threads.number"], name=op.f("fk_thread_words_number_threads")
+        ),
+        sa.PrimaryKeyConstraint("word", "number", name=op.f("pk_thread_words")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("thread_words", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_thread_words_number"), ["number"], unique=False)
+
+    op.create_table(
         "upgrade_messages",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("request_id", sa.String(length=40), nullable=False),
@@ -787,6 +1101,119 @@ def upgrade() -> None:
     with op.batch_alter_table("upgrade_messages", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix_upgrade_messages_request_id"), ["request_id"], unique=False
+        )
+
+    op.create_table(
+        "votes",
+        sa.Column("thread_id", sa.String(length=40), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("org_id", sa.String(length=40), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_votes_org_id_orgs")),
+        sa.ForeignKeyConstraint(
+            ["thread_id"], ["threads.id"], name=op.f("fk_votes_thread_id_threads")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_votes_user_id_users")),
+        sa.PrimaryKeyConstraint("thread_id", "user_id", name=op.f("pk_votes")),
+    )
+    with op.batch_alter_table("votes", schema=None) as batch_op:
+        batch_op.create_index("ix_votes_user_id", ["user_id", "created_at"], unique=False)
+
+    op.create_table(
+        "moderation_records",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("thread_id", sa.String(length=40), nullable=False),
+        sa.Column("post_id", sa.String(length=40), nullable=True),
+        sa.Column(
+            "act",
+            sa.Enum(
+                "hide",
+                "restore",
+                "lock",
+                "keep",
+                name="moderationact",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("moderated_by", sa.String(length=40), nullable=True),
+        sa.Column("moderated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["post_id"], ["posts.id"], name=op.f("fk_moderation_records_post_id_posts")
+        ),
+        sa.ForeignKeyConstraint(
+            ["thread_id"], ["threads.id"], name=op.f("fk_moderation_records_thread_id_threads")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_moderation_records")),
+    )
+    with op.batch_alter_table("moderation_records", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_moderation_records_thread_id"), ["thread_id"], unique=False
+        )
+
+    op.create_table(
+        "post_edits",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("post_id", sa.String(length=40), nullable=False),
+        sa.Column("old_text", sa.Text(), nullable=False),
+        sa.Column("edited_by", sa.String(length=40), nullable=True),
+        sa.Column("edited_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["post_id"], ["posts.id"], name=op.f("fk_post_edits_post_id_posts")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_post_edits")),
+    )
+    with op.batch_alter_table("post_edits", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_post_edits_post_id"), ["post_id"], unique=False)
+
+    op.create_table(
+        "thread_changes",
+        sa.Column("thread_id", sa.String(length=40), nullable=False),
+        sa.Column("change", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("post_id", sa.String(length=40), nullable=True),
+        sa.Column("linked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["post_id"], ["posts.id"], name=op.f("fk_thread_changes_post_id_posts")
+        ),
+        sa.ForeignKeyConstraint(
+            ["thread_id"], ["threads.id"], name=op.f("fk_thread_changes_thread_id_threads")
+        ),
+        sa.PrimaryKeyConstraint("thread_id", "change", name=op.f("pk_thread_changes")),
+    )
+    with op.batch_alter_table("thread_changes", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_thread_changes_change"), ["change"], unique=False)
+
+    op.create_table(
+        "reports",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("post_id", sa.String(length=40), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("settled_for", sa.String(length=40), nullable=True),
+        sa.ForeignKeyConstraint(["post_id"], ["posts.id"], name=op.f("fk_reports_post_id_posts")),
+        sa.ForeignKeyConstraint(
+            ["settled_for"],
+            ["moderation_records.id"],
+            name=op.f("fk_reports_settled_for_moderation_records"),
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_reports_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reports")),
+    )
+    with op.batch_alter_table("reports", schema=None) as batch_op:
+        batch_op.create_index("ix_reports_settled_at", ["settled_at"], unique=False)
+        batch_op.create_index(
+            "uq_reports_post_id_user_id",
+            ["post_id", "user_id"],
+            unique=True,
+            sqlite_where=sa.text("settled_at IS NULL"),
+            postgresql_where=sa.text("settled_at IS NULL"),
         )
 
     # The state that gateways copy starts empty, in an epoch of its own.
@@ -826,13 +1253,70 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("reports", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_reports_post_id_user_id",
+            sqlite_where=sa.text("settled_at IS NULL"),
+            postgresql_where=sa.text("settled_at IS NULL"),
+        )
+        batch_op.drop_index("ix_reports_settled_at")
+
+    op.drop_table("reports")
+    with op.batch_alter_table("thread_changes", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_thread_changes_change"))
+
+    op.drop_table("thread_changes")
+    with op.batch_alter_table("post_edits", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_post_edits_post_id"))
+
+    op.drop_table("post_edits")
+    with op.batch_alter_table("moderation_records", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_moderation_records_thread_id"))
+
+    op.drop_table("moderation_records")
+    with op.batch_alter_table("votes", schema=None) as batch_op:
+        batch_op.drop_index("ix_votes_user_id")
+
+    op.drop_table("votes")
     with op.batch_alter_table("upgrade_messages", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_upgrade_messages_request_id"))
 
     op.drop_table("upgrade_messages")
+    with op.batch_alter_table("thread_words", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_thread_words_number"))
+
+    op.drop_table("thread_words")
+    with op.batch_alter_table("posts", schema=None) as batch_op:
+        batch_op.drop_index("ix_posts_author_id")
+
+    op.drop_table("posts")
     op.drop_table("key_notices")
     op.drop_table("key_leaks")
     op.drop_table("key_last_use")
+    with op.batch_alter_table("internal_notes", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_internal_notes_thread_id"))
+
+    op.drop_table("internal_notes")
+    with op.batch_alter_table("follows", schema=None) as batch_op:
+        batch_op.drop_index("ix_follows_user_id")
+
+    op.drop_table("follows")
+    with op.batch_alter_table("decisions", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_decisions_thread_id",
+            sqlite_where=sa.text("superseded_at IS NULL"),
+            postgresql_where=sa.text("superseded_at IS NULL"),
+        )
+        batch_op.drop_index(
+            "ix_decisions_told_at",
+            sqlite_where=sa.text("told_at IS NULL"),
+            postgresql_where=sa.text("told_at IS NULL"),
+        )
+        batch_op.drop_index(batch_op.f("ix_decisions_thread_id"))
+        batch_op.drop_index("ix_decisions_decided_at")
+
+    op.drop_table("decisions")
+    op.drop_table("clock_reminders")
     op.drop_table("change_words")
     with op.batch_alter_table("change_holds", schema=None) as batch_op:
         batch_op.drop_index(
@@ -843,6 +1327,7 @@ def downgrade() -> None:
 
     op.drop_table("change_holds")
     op.drop_table("change_drafts")
+    op.drop_table("attention_holds")
     with op.batch_alter_table("user_sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_user_sessions_user_id"))
 
@@ -867,6 +1352,30 @@ def downgrade() -> None:
 
     op.drop_table("tier_moves")
     op.drop_table("tier_assignments")
+    with op.batch_alter_table("threads", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_threads_change",
+            sqlite_where=sa.text("author_id IS NULL AND change IS NOT NULL"),
+            postgresql_where=sa.text("author_id IS NULL AND change IS NOT NULL"),
+        )
+        batch_op.drop_index("ix_threads_votes_number")
+        batch_op.drop_index("ix_threads_state_votes_number")
+        batch_op.drop_index("ix_threads_state_number")
+        batch_op.drop_index("ix_threads_state_active_at_number")
+        batch_op.drop_index("ix_threads_org_id_number")
+        batch_op.drop_index("ix_threads_kind_votes_number")
+        batch_op.drop_index("ix_threads_kind_number")
+        batch_op.drop_index("ix_threads_kind_active_at_number")
+        batch_op.drop_index("ix_threads_decision_due_at")
+        batch_op.drop_index(batch_op.f("ix_threads_created_at"))
+        batch_op.drop_index("ix_threads_change_number")
+        batch_op.drop_index("ix_threads_category_votes_number")
+        batch_op.drop_index("ix_threads_category_number")
+        batch_op.drop_index("ix_threads_category_active_at_number")
+        batch_op.drop_index("ix_threads_author_id_number")
+        batch_op.drop_index("ix_threads_active_at_number")
+
+    op.drop_table("threads")
     op.drop_table("sync_ack")
     with op.batch_alter_table("subscriptions", schema=None) as batch_op:
         batch_op.drop_index(
@@ -952,6 +1461,7 @@ def downgrade() -> None:
         )
 
     op.drop_table("gateways")
+    op.drop_table("feedback_progress")
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.drop_index("ix_events_subject")
         batch_op.drop_index("ix_events_org")
