@@ -73,19 +73,34 @@ def upgrade() -> None:
     op.create_table(
         "events",
         sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("chain", sa.String(length=40), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tag", sa.String(length=64), nullable=False),
         sa.Column("actor_id", sa.String(length=40), nullable=True),
-        sa.Column("actor_name", sa.String(length=320), nullable=False),
+        sa.Column("is_staff", sa.Boolean(), nullable=False),
         sa.Column("via", sa.String(length=8), nullable=False),
-        sa.Column("ip", sa.String(length=45), nullable=True),
         sa.Column("org_id", sa.String(length=40), nullable=True),
         sa.Column("subject_id", sa.String(length=40), nullable=True),
         sa.Column("details", sa.JSON(), nullable=False),
+        sa.Column("previous", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("actor_name", sa.String(length=320), nullable=False),
+        sa.Column("ip", sa.String(length=45), nullable=True),
+        sa.Column("personal", sa.JSON(none_as_null=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
+        sa.UniqueConstraint("chain", "seq", name=op.f("uq_events_chain_seq")),
     )
     with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.create_index("ix_events_org", ["org_id", "at"], unique=False)
+        batch_op.create_index("ix_events_actor", ["actor_id"], unique=False)
+        batch_op.create_index(
+            "ix_events_address",
+            ["at"],
+            unique=False,
+            sqlite_where=sa.text("ip IS NOT NULL"),
+            postgresql_where=sa.text("ip IS NOT NULL"),
+        )
+        batch_op.create_index("ix_events_chain_actor", ["chain", "actor_id", "seq"], unique=False)
         batch_op.create_index("ix_events_subject", ["subject_id"], unique=False)
 
     op.create_table(
@@ -115,6 +130,21 @@ def upgrade() -> None:
             postgresql_where=sa.text("removed_at IS NULL"),
         )
 
+    op.create_table(
+        "journal_heads",
+        sa.Column("chain", sa.String(length=40), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("chain", name=op.f("pk_journal_heads")),
+    )
+    op.create_table(
+        "key_last_use",
+        sa.Column("key_id", sa.String(length=40), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("gateway", sa.String(length=80), nullable=False),
+        sa.PrimaryKeyConstraint("key_id", name=op.f("pk_key_last_use")),
+    )
     op.create_table(
         "log_checkpoint",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
@@ -291,6 +321,7 @@ def upgrade() -> None:
         sa.Column("created_by", sa.String(length=40), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("remind_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("paused_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("successor_id", sa.String(length=40), nullable=True),
@@ -305,9 +336,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_api_keys_digest")),
     )
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
-        batch_op.create_index("ix_api_keys_expires_at", ["expires_at"], unique=False)
         batch_op.create_index("ix_api_keys_lineage", ["lineage"], unique=False)
         batch_op.create_index(batch_op.f("ix_api_keys_org_id"), ["org_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_api_keys_remind_at"), ["remind_at"], unique=False)
         batch_op.create_index(
             "uq_api_keys_org_id_name_folded",
             ["org_id", "name_folded"],
@@ -401,6 +432,53 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_half_sign_ins_user_id"), ["user_id"], unique=False)
 
     op.create_table(
+        "invitations",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("email", sa.String(length=320), nullable=False),
+        sa.Column(
+            "role",
+            sa.Enum(
+                "owner",
+                "manager",
+                "developer",
+                "viewer",
+                name="role",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("sent_by", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("accepted_by", sa.String(length=40), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["accepted_by"], ["users.id"], name=op.f("fk_invitations_accepted_by_users")
+        ),
+        sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_invitations_org_id_orgs")),
+        sa.ForeignKeyConstraint(
+            ["sent_by"], ["users.id"], name=op.f("fk_invitations_sent_by_users")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_invitations")),
+        sa.UniqueConstraint("digest", name=op.f("uq_invitations_digest")),
+    )
+    with op.batch_alter_table("invitations", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_invitations_sent_by"), ["sent_by"], unique=False)
+        batch_op.create_index(
+            "uq_invitations_open",
+            ["org_id", sa.literal_column("lower(email)")],
+            unique=True,
+            sqlite_where=sa.text("accepted_at IS NULL AND revoked_at IS NULL"),
+            postgresql_where=sa.text("accepted_at IS NULL AND revoked_at IS NULL"),
+        )
+
+    op.create_table(
         "key_rules",
         sa.Column("org_id", sa.String(length=40), nullable=False),
         sa.Column("max_days", sa.Integer(), nullable=True),
@@ -492,6 +570,15 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("entry_seq", name=op.f("pk_notice_words")),
+    )
+    op.create_table(
+        "org_slugs",
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("slug", sa.String(length=60), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_org_slugs_org_id_orgs")),
+        sa.PrimaryKeyConstraint("org_id", "slug", name=op.f("pk_org_slugs")),
+        sa.UniqueConstraint("slug", name=op.f("uq_org_slugs_slug")),
     )
     op.create_table(
         "recovery_codes",
@@ -1005,16 +1092,6 @@ def upgrade() -> None:
         )
 
     op.create_table(
-        "key_last_use",
-        sa.Column("key_id", sa.String(length=40), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("gateway", sa.String(length=80), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["key_id"], ["api_keys.id"], name=op.f("fk_key_last_use_key_id_api_keys")
-        ),
-        sa.PrimaryKeyConstraint("key_id", name=op.f("pk_key_last_use")),
-    )
-    op.create_table(
         "key_leaks",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("key_id", sa.String(length=40), nullable=False),
@@ -1026,17 +1103,6 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_key_leaks")),
         sa.UniqueConstraint("key_id", "url", name=op.f("uq_key_leaks_key_id_url")),
-    )
-    op.create_table(
-        "key_notices",
-        sa.Column("key_id", sa.String(length=40), nullable=False),
-        sa.Column("days", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("told_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["key_id"], ["api_keys.id"], name=op.f("fk_key_notices_key_id_api_keys")
-        ),
-        sa.PrimaryKeyConstraint("key_id", "days", "expires_at", name=op.f("pk_key_notices")),
     )
     op.create_table(
         "posts",
@@ -1290,9 +1356,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_posts_author_id")
 
     op.drop_table("posts")
-    op.drop_table("key_notices")
     op.drop_table("key_leaks")
-    op.drop_table("key_last_use")
     with op.batch_alter_table("internal_notes", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_internal_notes_thread_id"))
 
@@ -1388,6 +1452,7 @@ def downgrade() -> None:
     op.drop_table("subscriptions")
     op.drop_table("second_factors")
     op.drop_table("recovery_codes")
+    op.drop_table("org_slugs")
     op.drop_table("notice_words")
     with op.batch_alter_table("memberships", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_memberships_user_id"))
@@ -1398,6 +1463,15 @@ def downgrade() -> None:
 
     op.drop_table("mail_links")
     op.drop_table("key_rules")
+    with op.batch_alter_table("invitations", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_invitations_open",
+            sqlite_where=sa.text("accepted_at IS NULL AND revoked_at IS NULL"),
+            postgresql_where=sa.text("accepted_at IS NULL AND revoked_at IS NULL"),
+        )
+        batch_op.drop_index(batch_op.f("ix_invitations_sent_by"))
+
+    op.drop_table("invitations")
     with op.batch_alter_table("half_sign_ins", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_half_sign_ins_user_id"))
 
@@ -1419,9 +1493,9 @@ def downgrade() -> None:
             sqlite_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
             postgresql_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
         )
+        batch_op.drop_index(batch_op.f("ix_api_keys_remind_at"))
         batch_op.drop_index(batch_op.f("ix_api_keys_org_id"))
         batch_op.drop_index("ix_api_keys_lineage")
-        batch_op.drop_index("ix_api_keys_expires_at")
 
     op.drop_table("api_keys")
     with op.batch_alter_table("users", schema=None) as batch_op:
@@ -1453,6 +1527,8 @@ def downgrade() -> None:
     op.drop_table("mail_progress")
     op.drop_table("log_entries")
     op.drop_table("log_checkpoint")
+    op.drop_table("key_last_use")
+    op.drop_table("journal_heads")
     with op.batch_alter_table("gateways", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_gateways_name",
@@ -1464,7 +1540,13 @@ def downgrade() -> None:
     op.drop_table("feedback_progress")
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.drop_index("ix_events_subject")
-        batch_op.drop_index("ix_events_org")
+        batch_op.drop_index("ix_events_chain_actor")
+        batch_op.drop_index(
+            "ix_events_address",
+            sqlite_where=sa.text("ip IS NOT NULL"),
+            postgresql_where=sa.text("ip IS NOT NULL"),
+        )
+        batch_op.drop_index("ix_events_actor")
 
     op.drop_table("events")
     op.drop_table("announcements")

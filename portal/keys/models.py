@@ -44,8 +44,6 @@ class ApiKey(Touching, Base):
             postgresql_where=LIVE_ROWS,
         ),
         Index("ix_api_keys_lineage", "lineage"),
-        # Whose end is near is looked for after each commit.
-        Index("ix_api_keys_expires_at", "expires_at"),
     )
 
     id: Mapped[PublicId]
@@ -63,6 +61,8 @@ class ApiKey(Touching, Base):
     created_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[UtcDateTime | None]
+    # When to tell people next that the end is near; looked for after each commit.
+    remind_at: Mapped[UtcDateTime | None] = mapped_column(index=True)
     paused_at: Mapped[UtcDateTime | None]
     superseded_at: Mapped[UtcDateTime | None]
     successor_id: Mapped[str | None] = mapped_column(String(40))
@@ -85,12 +85,13 @@ class ApiKey(Touching, Base):
 class KeyLastUse(Base):
     """When a key was last used, and at which gateway.
 
-    A table of its own, which touches no record: what gateways report must not make a revocation wait.
+    A table of its own, without a foreign key, since its check would lock the key's row until the end of the
+    transaction that takes in what gateways report: a revocation would wait for it.
     """
 
     __tablename__ = "key_last_use"
 
-    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"), primary_key=True)
+    key_id: Mapped[PublicId]
     at: Mapped[UtcDateTime]
     gateway: Mapped[str] = mapped_column(String(80))
 
@@ -109,17 +110,6 @@ class KeyRules(Base):
     expiry_required: Mapped[bool] = mapped_column(default=False)
     issuers: Mapped[Role] = mapped_column(enum_column(Role), default=Role.DEVELOPER)
     pause_leaked: Mapped[bool] = mapped_column(default=False)
-
-
-class KeyNotice(Base):
-    """That people were told of a key's end so many days before it; a moved end is told anew."""
-
-    __tablename__ = "key_notices"
-
-    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"), primary_key=True)
-    days: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    expires_at: Mapped[UtcDateTime] = mapped_column(primary_key=True)
-    told_at: Mapped[CreatedAt]
 
 
 class KeyLeak(Base):

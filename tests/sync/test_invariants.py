@@ -48,7 +48,7 @@ KEPT_BACK = {
     # For recognition by people, and for the journal. What supersedes a key only frees the name.
     "ApiKey": {
         *("name", "name_folded", "prefix", "last_four", "created_by", "created_at"),
-        *("superseded_at", "successor_id", "revoked_by", "revoked_reason"),
+        *("superseded_at", "successor_id", "remind_at", "revoked_by", "revoked_reason"),
     },
     # Both stand in the text as well.
     "LogEntry": {"at", "kind"},
