@@ -16,8 +16,8 @@ from portal.journal.commands import record
 from portal.journal.queries import find_event
 from portal.orgs import mails
 from portal.orgs.errors import AlreadySuspended, AlreadyTold, NotSuspended, SlugTaken
-from portal.orgs.models import Membership, Org, Role
-from portal.orgs.policy import slug_from
+from portal.orgs.models import Membership, Org, OrgSlug, Role
+from portal.orgs.policy import RESERVED_SLUGS, slug_from
 from portal.orgs.queries import owners
 
 SUFFIX_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
@@ -28,9 +28,11 @@ def create_org(session: Session, *, actor: Actor, owner: User, name: str) -> Org
     org = Org(id=new_id("org"), slug=_free_slug(session, name), name=name)
     session.add(org)
     try:
-        session.flush()  # the membership's foreign key wants the row, and the slug may be taken
+        session.flush()  # what follows points foreign keys at the row, and the slug may be taken
+        session.add(OrgSlug(org_id=org.id, slug=org.slug))
+        session.flush()  # or somebody else had the slug before
     except IntegrityError as error:
-        if violates(error, "uq_orgs_slug"):
+        if violates(error, "uq_orgs_slug") or violates(error, "uq_org_slugs_slug"):
             raise SlugTaken from error
         raise
     session.add(Membership(org_id=org.id, user_id=owner.id, role=Role.OWNER))
@@ -40,8 +42,8 @@ def create_org(session: Session, *, actor: Actor, owner: User, name: str) -> Org
 
 def _free_slug(session: Session, name: str) -> str:
     slug = slug_from(name)
-    taken = session.scalar(select(Org.id).where(Org.slug == slug))
-    if taken is None and slug != "org":
+    taken = session.scalar(select(OrgSlug.org_id).where(OrgSlug.slug == slug))
+    if taken is None and slug not in RESERVED_SLUGS:
         return slug
     return slug + "-" + "".join(choose(SUFFIX_ALPHABET) for _ in range(6))
 

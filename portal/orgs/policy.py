@@ -8,6 +8,8 @@ from portal.core.errors import Forbidden
 from portal.orgs.models import Role
 
 SLUG_MAX = 40
+# Addresses of the portal's own below /orgs, and what a name without letters becomes.
+RESERVED_SLUGS = frozenset({"new", "org"})
 
 
 class Permission(StrEnum):
