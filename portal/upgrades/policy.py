@@ -1,13 +1,13 @@
 """Pure rules: what a tier requires and how far an organisation is, the states of a request, its clock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from statistics import median
 
 from plimsoll.contract.terms import Tier
 from portal.changelog import words
+from portal.core.durations import working_days_after
 from portal.upgrades.models import State
 
 # Published on the pages: the staff decides within so many working days (Monday to Friday, UTC).
@@ -15,7 +15,6 @@ TARGET_WORKING_DAYS = 3
 TARGET = f"{TARGET_WORKING_DAYS} working days"
 MEDIAN_OVER = timedelta(days=90)
 DAY = timedelta(days=1)
-WORKING_DAYS_IN_WEEK = 5
 
 # ---- requirements ----
 
@@ -157,45 +156,5 @@ def leads_to(act: Act) -> State:
 
 
 def due_at(created_at: datetime) -> datetime:
-    """When a request is to be decided by: the target's working days after it came; holidays are not known."""
-    due, left = _into_week(created_at), TARGET_WORKING_DAYS
-    while left:
-        due += DAY
-        left -= _works(due)
-    return due
-
-
-def _into_week(at: datetime) -> datetime:
-    """What comes at a weekend counts from Monday, 00:00 UTC."""
-    while not _works(at):
-        at = datetime.combine(at + DAY, time(), at.tzinfo)
-    return at
-
-
-def _works(at: datetime) -> bool:
-    return at.weekday() < WORKING_DAYS_IN_WEEK
-
-
-def median_of(durations: Sequence[timedelta]) -> timedelta | None:
-    """The median; None of nothing."""
-    if not durations:
-        return None
-    return timedelta(seconds=median(each.total_seconds() for each in durations))
-
-
-def lasting(duration: timedelta) -> str:
-    """How long something took, roughly and in two units at most: "2 days 4 hours", "35 minutes"."""
-    minutes = max(0, int(duration.total_seconds() // 60))
-    days, hours = divmod(minutes // 60, 24)
-    if days:
-        return f"{_count(days, 'day')} {_count(hours, 'hour')}" if hours else _count(days, "day")
-    if hours:
-        rest = minutes % 60
-        return (
-            f"{_count(hours, 'hour')} {_count(rest, 'minute')}" if rest else _count(hours, "hour")
-        )
-    return _count(minutes, "minute") if minutes else "less than a minute"
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number:,} {unit}" if number == 1 else f"{number:,} {unit}s"
+    """When a request is to be decided by: the target's working days after it came."""
+    return working_days_after(created_at, TARGET_WORKING_DAYS)

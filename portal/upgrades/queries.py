@@ -13,6 +13,7 @@ from portal.changelog import words
 from portal.changelog.table import page_order
 from portal.core import clock
 from portal.core.actor import Actor
+from portal.core.durations import median_of
 from portal.core.errors import NotFound
 from portal.orgs.models import Membership, Org, Role
 from portal.tiers.queries import current_assignment, get_tier
@@ -206,7 +207,7 @@ def get_promptness(session: Session, now: datetime) -> Promptness:
         )
     )
     took = [closed - created for created, closed in times if closed is not None]
-    return Promptness(len(took), rules.median_of(took))
+    return Promptness(len(took), median_of(took))
 
 
 def names_of(session: Session, user_ids: Iterable[str | None]) -> dict[str | None, str]:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
 from portal.core import clock
+from portal.core.durations import lasting
 from portal.core.actor import Actor
 from portal.keys.queries import count_live
 from portal.orgs.models import Org
@@ -59,7 +60,7 @@ class Queue:
 
     @property
     def median(self) -> str | None:
-        return None if self.prompt.median is None else rules.lasting(self.prompt.median)
+        return None if self.prompt.median is None else lasting(self.prompt.median)
 
 
 def get_queue(session: Session) -> Queue:
@@ -92,7 +93,7 @@ def _rows(session: Session, found: Iterable[tuple[UpgradeRequest, str]]) -> list
             created_at=request.created_at,
             closed_at=request.closed_at,
             due_at=(due := rules.due_at(request.created_at)),
-            age=rules.lasting((request.closed_at or now) - request.created_at),
+            age=lasting((request.closed_at or now) - request.created_at),
             is_late=(request.closed_at or now) > due,
         )
         for request, name in found
@@ -126,7 +127,7 @@ def get_staff_page(session: Session, actor: Actor, request_id: str) -> StaffPage
         held=in_force.tiers[step.tier].name,
         since=step.assigned_at,
         how=step.kind.value,
-        org_age=rules.lasting(clock.now() - org.created_at),
+        org_age=lasting(clock.now() - org.created_at),
         live_keys=count_live(session, org.id, at=clock.now()),
         owners=owners(session, org.id),
         checklist=checklist(session, org, in_force.tiers[request.tier]),

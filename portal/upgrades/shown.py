@@ -14,6 +14,7 @@ from portal.changelog import words
 from portal.changelog.table import LimitsTable, make_table
 from portal.core import clock
 from portal.core.actor import Actor
+from portal.core.durations import lasting
 from portal.orgs.models import Org
 from portal.orgs.policy import Permission, may
 from portal.orgs.queries import role_of
@@ -161,7 +162,7 @@ class RequestShown:
     @property
     def age(self) -> str:
         """How long it has been open, or was."""
-        return rules.lasting((self.closed_at or clock.now()) - self.created_at)
+        return lasting((self.closed_at or clock.now()) - self.created_at)
 
     @property
     def is_late(self) -> bool:
@@ -244,7 +245,7 @@ class UpgradesPage:
 
     @property
     def median(self) -> str | None:
-        return None if self.prompt.median is None else rules.lasting(self.prompt.median)
+        return None if self.prompt.median is None else lasting(self.prompt.median)
 
 
 def get_upgrades_page(session: Session) -> UpgradesPage:

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from plimsoll.contract.terms import REQUIREMENTS
+from portal.core.durations import lasting, median_of
 from portal.upgrades.models import State
 from portal.upgrades.policy import (
     CAME_BY,
@@ -12,10 +13,8 @@ from portal.upgrades.policy import (
     Facts,
     check,
     due_at,
-    lasting,
     leads_to,
     may,
-    median_of,
 )
 
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)  # a Monday
