@@ -281,6 +281,125 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_throttles_ends_at"), ["ends_at"], unique=False)
 
     op.create_table(
+        "usage_counters",
+        sa.Column("gateway_id", sa.String(length=40), nullable=False),
+        sa.Column("owner", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=160), nullable=False),
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("used", sa.BigInteger(), nullable=False),
+        sa.Column("quota", sa.BigInteger(), nullable=False),
+        sa.Column("full_at", sa.BigInteger(), nullable=True),
+        sa.Column("resets_at", sa.BigInteger(), nullable=True),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("is_shared", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("gateway_id", "owner", "name", name=op.f("pk_usage_counters")),
+    )
+    with op.batch_alter_table("usage_counters", schema=None) as batch_op:
+        batch_op.create_index("ix_usage_counters_at", ["at"], unique=False)
+        batch_op.create_index("ix_usage_counters_org_id", ["org_id"], unique=False)
+
+    op.create_table(
+        "usage_cursors",
+        sa.Column("gateway_id", sa.String(length=40), nullable=False),
+        sa.Column("boot", sa.BigInteger(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("gateway_id", name=op.f("pk_usage_cursors")),
+    )
+    op.create_table(
+        "usage_days",
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("day", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("requests", sa.BigInteger(), nullable=False),
+        sa.Column("refused", sa.BigInteger(), nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("org_id", "day", name=op.f("pk_usage_days")),
+    )
+    with op.batch_alter_table("usage_days", schema=None) as batch_op:
+        batch_op.create_index("ix_usage_days_day", ["day"], unique=False)
+        batch_op.create_index("ix_usage_days_used_at", ["used_at"], unique=False)
+
+    op.create_table(
+        "usage_hour_packs",
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("key_id", sa.String(length=40), nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("day", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("counts", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "org_id", "key_id", "model", "day", name=op.f("pk_usage_hour_packs")
+        ),
+    )
+    with op.batch_alter_table("usage_hour_packs", schema=None) as batch_op:
+        batch_op.create_index("ix_usage_hour_packs_day", ["day"], unique=False)
+
+    op.create_table(
+        "usage_hours",
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("key_id", sa.String(length=40), nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("hour", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("requests", sa.BigInteger(), nullable=False),
+        sa.Column("refused", sa.BigInteger(), nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("org_id", "key_id", "model", "hour", name=op.f("pk_usage_hours")),
+    )
+    with op.batch_alter_table("usage_hours", schema=None) as batch_op:
+        batch_op.create_index("ix_usage_hours_hour", ["hour"], unique=False)
+
+    op.create_table(
+        "usage_minute_packs",
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("hour", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("counts", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("org_id", "model", "hour", name=op.f("pk_usage_minute_packs")),
+    )
+    with op.batch_alter_table("usage_minute_packs", schema=None) as batch_op:
+        batch_op.create_index("ix_usage_minute_packs_hour", ["hour"], unique=False)
+
+    op.create_table(
+        "usage_minutes",
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("minute", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("requests", sa.BigInteger(), nullable=False),
+        sa.Column("refused", sa.BigInteger(), nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("org_id", "model", "minute", name=op.f("pk_usage_minutes")),
+    )
+    with op.batch_alter_table("usage_minutes", schema=None) as batch_op:
+        batch_op.create_index("ix_usage_minutes_minute", ["minute"], unique=False)
+
+    op.create_table(
+        "usage_refused_batches",
+        sa.Column("gateway_id", sa.String(length=40), nullable=False),
+        sa.Column("boot", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("row", sa.Integer(), nullable=False),
+        sa.Column("code", sa.String(length=40), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("gateway_id", "boot", "seq", name=op.f("pk_usage_refused_batches")),
+    )
+    op.create_table(
+        "usage_refused_hours",
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("key_id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=160), nullable=False),
+        sa.Column("hour", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "org_id", "key_id", "name", "hour", name=op.f("pk_usage_refused_hours")
+        ),
+    )
+    with op.batch_alter_table("usage_refused_hours", schema=None) as batch_op:
+        batch_op.create_index("ix_usage_refused_hours_hour", ["hour"], unique=False)
+
+    op.create_table(
         "users",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("email", sa.String(length=320), nullable=False),
@@ -1502,6 +1621,38 @@ def downgrade() -> None:
         batch_op.drop_index("uq_users_email")
 
     op.drop_table("users")
+    with op.batch_alter_table("usage_refused_hours", schema=None) as batch_op:
+        batch_op.drop_index("ix_usage_refused_hours_hour")
+
+    op.drop_table("usage_refused_hours")
+    op.drop_table("usage_refused_batches")
+    with op.batch_alter_table("usage_minutes", schema=None) as batch_op:
+        batch_op.drop_index("ix_usage_minutes_minute")
+
+    op.drop_table("usage_minutes")
+    with op.batch_alter_table("usage_minute_packs", schema=None) as batch_op:
+        batch_op.drop_index("ix_usage_minute_packs_hour")
+
+    op.drop_table("usage_minute_packs")
+    with op.batch_alter_table("usage_hours", schema=None) as batch_op:
+        batch_op.drop_index("ix_usage_hours_hour")
+
+    op.drop_table("usage_hours")
+    with op.batch_alter_table("usage_hour_packs", schema=None) as batch_op:
+        batch_op.drop_index("ix_usage_hour_packs_day")
+
+    op.drop_table("usage_hour_packs")
+    with op.batch_alter_table("usage_days", schema=None) as batch_op:
+        batch_op.drop_index("ix_usage_days_used_at")
+        batch_op.drop_index("ix_usage_days_day")
+
+    op.drop_table("usage_days")
+    op.drop_table("usage_cursors")
+    with op.batch_alter_table("usage_counters", schema=None) as batch_op:
+        batch_op.drop_index("ix_usage_counters_org_id")
+        batch_op.drop_index("ix_usage_counters_at")
+
+    op.drop_table("usage_counters")
     with op.batch_alter_table("throttles", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_throttles_ends_at"))
 
