@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, url_for
+from flask import request as sent
 
 from portal.accounts.login import current_actor, require_admin
 from portal.core.db import transaction
 from portal.core.errors import Conflict, Invalid
+from portal.tiers.errors import MovedMeanwhile
 from portal.upgrades import commands, policy
 from portal.upgrades.errors import RequestMoved
 from portal.upgrades.forms import AskForm, DecisionForm, SeenForm
@@ -83,7 +85,7 @@ def confirm_approve(request: str) -> Response:
 @bp.post("/<request>/approve")
 def approve(request: str) -> Response:
     form = DecisionForm()
-    values = {"reason": form.reason.data, "url": settings().url}
+    values = {"reason": form.reason.data, "stood": form.stood, "url": settings().url}
     said = "is approved. The organisation is on the tier now."
     return _do(request, form, _approve_question, command=commands.approve, said=said, values=values)
 
@@ -107,7 +109,8 @@ _Ask = Callable[[str, SeenForm], Question]
 
 
 def _ask(question: Question) -> Response:
-    question.form.seen.data = question.page.request.steps
+    # The decision is made on the page that led here: what came since then was not seen there.
+    question.form.seen.data = sent.args.get("seen") or question.page.seen
     return responses.page(
         "admin/request_act.html", fragment="admin/_request_question.html", ask=question
     )
@@ -129,7 +132,7 @@ def _do(
             if not form.validate():
                 return _again(question(request, form))
             command(session(), actor=actor, org=org, request=row, seen=form.steps, **(values or {}))
-    except RequestMoved:
+    except (RequestMoved, MovedMeanwhile):
         raise
     except (Invalid, Conflict) as error:
         form.refuse(error.public, field="reason")

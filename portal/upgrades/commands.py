@@ -26,7 +26,8 @@ from portal.orgs.policy import Permission, must_be_allowed
 from portal.orgs.queries import owners, role_of
 from portal.tiers.commands import assign_tier
 from portal.tiers.models import AssignmentKind
-from portal.tiers.queries import get_tier, name_of
+from portal.tiers.moves import must_be_as_seen
+from portal.tiers.queries import get_standing, get_tier, name_of
 from portal.transparency.queries import policy
 from portal.upgrades import mails
 from portal.upgrades.errors import NothingExpected, RequestMoved, RequestOpen, RequirementsOpen
@@ -114,12 +115,19 @@ def ask_question(  # noqa: PLR0913 -- who, what, on what, and where its page is
     _tell_org(session, (org, request), lambda to: mails.asked(to=to, about=about, text=text))
 
 
-def answer(
-    session: Session, *, actor: Actor, org: Org, request: UpgradeRequest, text: str, url: str
+def answer(  # noqa: PLR0913 -- who, what, on what, and where its page is
+    session: Session,
+    *,
+    actor: Actor,
+    org: Org,
+    request: UpgradeRequest,
+    seen: int,
+    text: str,
+    url: str,
 ) -> None:
-    """Answer the staff's question. Raises Forbidden, RequestMoved."""
+    """Answer the staff's question, the one that was seen. Raises Forbidden, RequestMoved."""
     must_be_allowed(role_of(session, actor, org.id), Permission.REQUEST_UPGRADE)
-    _step(session, actor, (org, request), act=Act.ANSWER, seen=request.steps)
+    _step(session, actor, (org, request), act=Act.ANSWER, seen=seen)
     _say(session, actor, request, text=text, is_staff=False)
     _journal(session, actor, request, verb="answered")
     about = _about(session, org, request, url=url, staff=True)
@@ -144,15 +152,18 @@ def approve(  # noqa: PLR0913 -- who, what, on what, and where its page is
     org: Org,
     request: UpgradeRequest,
     seen: int,
+    stood: str | None = None,
     reason: str,
     url: str,
 ) -> None:
     """Approve a request and move the organisation to its tier, in one transaction.
 
-    Everything that the tier requires must be met by now, as published now; what no data tell counts
-    as not met. Raises RequestMoved, RequirementsOpen, NotByRequest, UnknownTier, TierOffersNothing.
+    `stood`: the token of the standing that the decision was made on. Everything that the tier requires
+    must be met by now, as published now; what no data tell counts as not met.
+    Raises RequestMoved, MovedMeanwhile, RequirementsOpen, NotByRequest, UnknownTier, TierOffersNothing.
     """
     _step(session, actor, (org, request), act=Act.APPROVE, seen=seen)
+    must_be_as_seen(session, org, get_standing(session, org.id), seen=stood)
     tier = get_tier(session, request.tier)
     must_lead_up(session, org, tier)
     missing = [each for each in checklist(session, org, tier) if not each.is_met]

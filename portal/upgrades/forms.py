@@ -129,23 +129,30 @@ def _amount_field(line: Line) -> WholeNumberField:
     )
 
 
-class AnswerForm(BaseForm):
-    text = text_area_field("Your answer", most=TEXT_MAX, missing="Write your answer.")
-
-
 class WithdrawForm(BaseForm):
     reason = reason_field("Reason", description="Our staff read it; it stays with the request.")
 
 
 class SeenForm(BaseForm):
-    """A decision of the staff: on what it was made, so that whoever was quicker is named."""
+    """An act on what somebody saw, so that whoever was quicker is named.
+
+    `seen`: the steps of the request, and for the staff the standing of its organisation: "3:1-mov_…".
+    """
 
     seen = HiddenField()
 
     @property
     def steps(self) -> int:
-        text = self.seen.data or ""
+        text = (self.seen.data or "").partition(":")[0]
         return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0  # noqa: PLR2004
+
+    @property
+    def stood(self) -> str:
+        return (self.seen.data or "").partition(":")[2]
+
+
+class AnswerForm(SeenForm):
+    text = text_area_field("Your answer", most=TEXT_MAX, missing="Write your answer.")
 
 
 class AskForm(SeenForm):

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
 from portal.core import clock
-from portal.core.durations import lasting
 from portal.core.actor import Actor
+from portal.core.durations import lasting
 from portal.keys.queries import count_live
 from portal.orgs.models import Org
 from portal.orgs.queries import owners
-from portal.tiers.queries import current_tiers, find_planned_move, list_assignments
+from portal.tiers.queries import current_tiers, get_standing
 from portal.tiers.shown import MoveShown, show_move
 from portal.transparency.queries import policy
 from portal.upgrades import policy as rules
@@ -114,13 +114,19 @@ class StaffPage:
     owners: list[User]
     checklist: list[Requirement]
     move: MoveShown | None
+    token: str
+
+    @property
+    def seen(self) -> str:
+        """What the forms carry, so that an act finds out whether somebody else was quicker."""
+        return f"{self.request.steps}:{self.token}"
 
 
 def get_staff_page(session: Session, actor: Actor, request_id: str) -> StaffPage:
     """Raises NotFound."""
     org, request = get_request_as_admin(session, actor, request_id)
-    in_force, step = policy(session, clock.timestamp()), list_assignments(session, org.id)[0]
-    move = find_planned_move(session, org.id)
+    in_force, standing = policy(session, clock.timestamp()), get_standing(session, org.id)
+    step, move = standing.assignment, standing.move
     return StaffPage(
         org=org,
         request=show_request(session, request, to_staff=True),
@@ -132,4 +138,5 @@ def get_staff_page(session: Session, actor: Actor, request_id: str) -> StaffPage
         owners=owners(session, org.id),
         checklist=checklist(session, org, in_force.tiers[request.tier]),
         move=show_move(session, move) if move else None,
+        token=standing.token,
     )

@@ -9,6 +9,7 @@ from portal.orgs.models import Org
 from portal.orgs.policy import Permission, may
 from portal.orgs.queries import get_org, role_of
 from portal.upgrades import commands, policy
+from portal.upgrades.errors import RequestMoved
 from portal.upgrades.forms import AnswerForm, RequestForm, WithdrawForm, request_form
 from portal.upgrades.queries import (
     checklist,
@@ -100,21 +101,38 @@ def request(org: str, request: str) -> Response:
 @bp.post("/orgs/<org>/requests/<request>/answer")
 def answer(org: str, request: str) -> Response:
     form, actor = AnswerForm(), current_actor()
-    with transaction(session()):
-        found = get_org(session(), actor, org, needs=Permission.REQUEST_UPGRADE, for_update=True)
-        row = get_request(session(), found, request_id=request, for_update=True)
-        if not form.validate():
-            return _request(responses.invalid, found, request, form=form)
-        commands.answer(
-            session(),
-            actor=actor,
-            org=found,
-            request=row,
-            text=form.text.data or "",
-            url=settings().url,
-        )
+    try:
+        with transaction(session()):
+            found = get_org(
+                session(), actor, org, needs=Permission.REQUEST_UPGRADE, for_update=True
+            )
+            row = get_request(session(), found, request_id=request, for_update=True)
+            if not form.validate():
+                return _request(responses.invalid, found, request, form=form)
+            commands.answer(
+                session(),
+                actor=actor,
+                org=found,
+                request=row,
+                seen=form.steps,
+                text=form.text.data or "",
+                url=settings().url,
+            )
+    except RequestMoved as error:
+        return _next_question(org, request, form=form, error=error)
     to = url_for("upgrades.request", org=found.slug, request=row.id)
     return responses.done(to, message="Your answer is sent.")
+
+
+def _next_question(org: str, request: str, *, form: AnswerForm, error: RequestMoved) -> Response:
+    """Another question took the place of the one that was answered: it is shown beside what was typed."""
+    found = get_org(session(), current_actor(), org, needs=Permission.REQUEST_UPGRADE)
+    row = get_request(session(), found, request_id=request)
+    if not policy.may(policy.Act.ANSWER, row.state):
+        raise error
+    form.refuse(error.public)
+    form.seen.data = None  # what is shown now is what is answered next
+    return _request(responses.invalid, found, request, form=form)
 
 
 def _request(
@@ -122,6 +140,7 @@ def _request(
 ) -> Response:
     row = get_request(session(), org, request_id=request)
     role = role_of(session(), current_actor(), org.id)
+    form.seen.data = form.seen.data or str(row.steps)
     return answer(
         "upgrades/request.html",
         fragment="upgrades/_answer_form.html",

@@ -99,7 +99,7 @@ def step(sessions, cast):
             row = session.get_one(
                 UpgradeRequest, request_id, with_for_update=True, populate_existing=True
             )
-            if command.__name__ in {"take_up", "ask_question", "approve", "decline"}:
+            if command.__name__ in {"take_up", "ask_question", "answer", "approve", "decline"}:
                 values.setdefault("seen", row.steps)
             if command.__name__ != "take_up":
                 values.setdefault("url", URL)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.upgrades.commands import ask_question, decline, take_up
+from portal.upgrades.commands import answer, ask_question, decline, take_up
 
 pytestmark = pytest.mark.usefixtures("cast", "clock")
 
@@ -85,6 +85,25 @@ def test_what_is_decided_takes_no_more(as_ada, both_ways, address, questioned, s
 
     assert "This request was declined by our staff on" in answered.text
     assert read(questioned).reason == "Too early."
+
+
+def test_an_answer_to_a_question_that_was_answered_meanwhile_is_no_answer_to_the_next(
+    as_ada, both_ways, address, questioned, step, mia, said
+):
+    form = as_ada.get(address).form("answer-form").fill(text="Two hundred.")
+    step(answer, questioned, mia, text="About two hundred.", seen=3)
+    step(ask_question, questioned, text="And how many servers?")
+    before = said()
+
+    page = form.submit(htmx=both_ways.is_htmx, status=422)
+
+    assert said() == before
+    assert "This request was asked a question by our staff on" in page.text
+    assert "And how many servers?" in page.text
+    again = page.form("answer-form")
+    assert [text.strip() for text in again.values["text"]] == ["Two hundred."]
+    again.fill(text="Three.").submit(htmx=both_ways.is_htmx, redirect=address)
+    assert said()[-1] == (False, "Three.")
 
 
 @pytest.mark.parametrize("act", ["answer", "withdraw"])

@@ -1,10 +1,14 @@
 """What the staff does with a request: takes it up, asks, approves, declines."""
 
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
+from portal.core.db import transaction
 from portal.core.errors import Conflict
+from portal.orgs.models import Org
+from portal.tiers.moves import TierDecision, decide_tier
 from portal.upgrades.commands import answer, approve, ask_question, decline, take_up, withdraw
 from portal.upgrades.errors import RequestMoved
 
@@ -21,6 +25,19 @@ def taken_up(send, step):
         request_id = send()
         step(take_up, request_id)
         return request_id
+
+    return act
+
+
+@pytest.fixture
+def decide(sessions, cast):
+    """Have one of the staff decide about Acme's tier."""
+
+    def act(actor, **values):
+        with sessions() as session, transaction(session):
+            org = session.get_one(Org, cast.acme.id, with_for_update=True)
+            decision = TierDecision(reason="So.", **values)
+            decide_tier(session, actor=actor, org=org, decision=decision)
 
     return act
 
@@ -196,6 +213,49 @@ def test_the_second_is_told_who_what_and_when(
     assert (read(request_id).state, len(outbox())) == before
 
 
+@pytest.mark.parametrize("act", ["ask", "approve", "decline"])
+def test_the_decision_is_made_on_the_page_that_led_to_it(
+    as_root, both_ways, ready, taken_up, step, rita, read, act
+):
+    request_id = taken_up()
+    page = as_root.get(f"/admin/requests/{request_id}")
+    link = {"ask": "Ask a question", "approve": "Approve", "decline": "Decline"}[act]
+    href = page.link(link)
+    step(ask_question, request_id, rita, text="Why?")
+    words = {"text" if act == "ask" else "reason": "Root says so."}
+
+    form = as_root.get(href).form("request-form").fill(words)
+    page = form.submit(htmx=both_ways.is_htmx, status=409)
+
+    assert f"This request was asked a question {TOLD}" in page.text
+    assert read(request_id).state == "question asked"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"tier": "start", "for_abuse": True}, "Acme was moved to Start"),
+        (
+            {"tier": "start", "effective_at": datetime(2026, 12, 24, tzinfo=UTC)},
+            "A move of Acme to Start on 2026-12-24 00:00:00 UTC was planned",
+        ),
+    ],
+)
+def test_an_approval_does_not_go_past_what_was_decided_about_the_tier_meanwhile(
+    as_root, both_ways, ready, taken_up, rita, cast, read, tier, decide, values, told
+):
+    decide(cast.root.actor, tier="build")
+    request_id = taken_up()
+    form = form_of(as_root, request_id, "approve", reason="A good use.")
+    decide(rita, **values)
+    before = tier()
+
+    page = form.submit(htmx=both_ways.is_htmx, status=409)
+
+    assert f"{told} {TOLD}" in page.text
+    assert (read(request_id).state, tier()) == ("in review", before)
+
+
 def test_a_form_without_what_was_seen_decides_nothing(as_root, taken_up, ready, read):
     request_id = taken_up()
 
@@ -241,16 +301,10 @@ def test_what_was_withdrawn_meanwhile_is_not_approved(as_root, ready, taken_up, 
 
 
 def test_an_organisation_that_is_there_already_is_not_moved_again(
-    as_root, ready, taken_up, sessions, cast
+    as_root, ready, taken_up, decide, cast
 ):
-    from portal.core.db import transaction
-    from portal.orgs.models import Org
-    from portal.tiers.commands import assign_tier
-
     request_id = taken_up()
-    with sessions() as session, transaction(session):
-        org = session.get_one(Org, cast.acme.id)
-        assign_tier(session, actor=cast.root.actor, org=org, tier="scale", reason="So.")
+    decide(cast.root.actor, tier="scale")
 
     page = form_of(as_root, request_id, "approve", reason="Too.").submit(status=422)
 

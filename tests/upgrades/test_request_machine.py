@@ -97,8 +97,7 @@ class Requests(RuleBasedStateMachine):
     def act(self, act, which, blind):
         request_id = sorted(self.states)[-1 - which % len(self.states)]
         before, after = ALLOWED[act]
-        by_staff = act in {"take_up", "ask_question", "approve", "decline"}
-        lawful = self.states[request_id] in before and not (by_staff and blind)
+        lawful = self.states[request_id] in before and not (blind and act != "withdraw")
         if act == "approve":
             lawful = lawful and self.is_ready and self.tier == "start"
 
@@ -114,7 +113,7 @@ class Requests(RuleBasedStateMachine):
         row = session.get_one(UpgradeRequest, request_id, with_for_update=True)
         values = {} if act == "take_up" else {"url": URL}
         by_staff = act in {"take_up", "ask_question", "approve", "decline"}
-        if by_staff:
+        if act != "withdraw":
             values["seen"] = row.steps - 1 if blind else row.steps
         actor = self.cast.root.actor if by_staff else self.cast.ada.actor
         values |= WORDS.get(act, {"reason": "Drawn."})
