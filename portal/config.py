@@ -34,6 +34,8 @@ class Settings:
     smtp_url: str = field(default="", repr=False)
     mail_from: str = "Plimsoll <portal@localhost>"
     threads: int = 16
+    # How many organisations vote or write before a thread holds the change that it is about.
+    attention_threshold: int = 25
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     strict_sessions: bool = True
 
@@ -114,9 +116,18 @@ def _url(name: str, value: str) -> str:
 
 
 def _threads(name: str, value: str) -> int:
-    threads_min, threads_max = 4, 1000
-    if not value.isascii() or not value.isdigit() or not threads_min <= int(value) <= threads_max:
-        raise BadSettings(f"{name} is a whole number from {threads_min} to {threads_max}")
+    return _whole(name, value, between=(4, 1000))
+
+
+def _attention(name: str, value: str) -> int:
+    return _whole(name, value, between=(1, 1_000_000))
+
+
+def _whole(name: str, value: str, *, between: tuple[int, int]) -> int:
+    least, most = between
+    is_whole = value.isascii() and value.isdigit() and len(value) <= len(str(most))
+    if not is_whole or not least <= int(value) <= most:
+        raise BadSettings(f"{name} is a whole number from {least} to {most}")
     return int(value)
 
 
@@ -143,6 +154,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "api_url": _url,
     "data": _path,
     "threads": _threads,
+    "attention_threshold": _attention,
     "trusted_proxies": _networks,
     "brand": _brand,
 }

@@ -30,6 +30,35 @@ SQLITE_TRIGGERS = (
       OR NEW.at < (SELECT COALESCE(MAX(at), 0) FROM log_entries)
     BEGIN SELECT RAISE(ABORT, 'a log entry follows the last one'); END
     """,
+    """
+    CREATE TRIGGER threads_begin_open BEFORE INSERT ON threads
+    WHEN NEW.state <> 'open' OR NEW.locked_at IS NOT NULL
+    BEGIN SELECT RAISE(ABORT, 'a thread begins open'); END
+    """,
+    """
+    CREATE TRIGGER threads_decided_by_record BEFORE UPDATE ON threads
+    WHEN (NEW.state IN ('decided', 'delivered') OR NEW.decision_id IS NOT NULL)
+      AND NOT EXISTS (SELECT 1 FROM decisions WHERE id = NEW.decision_id AND thread_id = NEW.id)
+    BEGIN SELECT RAISE(ABORT, 'a thread is decided by a decision'); END
+    """,
+    """
+    CREATE TRIGGER threads_locked_by_record BEFORE UPDATE ON threads
+    WHEN NEW.locked_at IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM decisions WHERE id = NEW.locked_for AND thread_id = NEW.id)
+      AND NOT EXISTS (SELECT 1 FROM moderation_records
+                      WHERE id = NEW.locked_for AND thread_id = NEW.id AND act = 'lock')
+    BEGIN SELECT RAISE(ABORT, 'a thread is locked by a record'); END
+    """,
+    """
+    CREATE TRIGGER decisions_never_change
+    BEFORE UPDATE OF id, thread_id, outcome, until_on, reason, weighed, review_on, change,
+                     decided_by, decided_at ON decisions
+    BEGIN SELECT RAISE(ABORT, 'a decision never changes'); END
+    """,
+    """
+    CREATE TRIGGER decisions_stay BEFORE DELETE ON decisions
+    BEGIN SELECT RAISE(ABORT, 'a decision never changes'); END
+    """,
 )
 POSTGRESQL_TRIGGERS = (
     """
@@ -53,7 +82,52 @@ POSTGRESQL_TRIGGERS = (
     CREATE TRIGGER log_entries_guarded BEFORE INSERT OR UPDATE OR DELETE ON log_entries
     FOR EACH ROW EXECUTE FUNCTION log_entries_guard()
     """,
+    """
+    CREATE FUNCTION threads_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      IF TG_OP = 'INSERT' THEN
+        IF NEW.state <> 'open' OR NEW.locked_at IS NOT NULL THEN
+          RAISE EXCEPTION 'a thread begins open';
+        END IF;
+        RETURN NEW;
+      END IF;
+      IF (NEW.state IN ('decided', 'delivered') OR NEW.decision_id IS NOT NULL)
+         AND NOT EXISTS (SELECT 1 FROM decisions WHERE id = NEW.decision_id AND thread_id = NEW.id)
+      THEN
+        RAISE EXCEPTION 'a thread is decided by a decision';
+      END IF;
+      IF NEW.locked_at IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM decisions WHERE id = NEW.locked_for AND thread_id = NEW.id)
+         AND NOT EXISTS (SELECT 1 FROM moderation_records
+                         WHERE id = NEW.locked_for AND thread_id = NEW.id AND act = 'lock')
+      THEN
+        RAISE EXCEPTION 'a thread is locked by a record';
+      END IF;
+      RETURN NEW;
+    END $$
+    """,
+    """
+    CREATE TRIGGER threads_guarded BEFORE INSERT OR UPDATE ON threads
+    FOR EACH ROW EXECUTE FUNCTION threads_guard()
+    """,
+    """
+    CREATE FUNCTION decisions_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      RAISE EXCEPTION 'a decision never changes';
+    END $$
+    """,
+    """
+    CREATE TRIGGER decisions_never_change
+    BEFORE UPDATE OF id, thread_id, outcome, until_on, reason, weighed, review_on, change,
+                     decided_by, decided_at ON decisions
+    FOR EACH ROW EXECUTE FUNCTION decisions_guard()
+    """,
+    """
+    CREATE TRIGGER decisions_stay BEFORE DELETE ON decisions
+    FOR EACH ROW EXECUTE FUNCTION decisions_guard()
+    """,
 )
+POSTGRESQL_FUNCTIONS = ("log_entries_guard", "threads_guard", "decisions_guard")
 EMPTY_ROOT = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
@@ -1702,4 +1776,5 @@ def downgrade() -> None:
     op.drop_table("events")
     op.drop_table("announcements")
     if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION log_entries_guard()")
+        for name in POSTGRESQL_FUNCTIONS:
+            op.execute(f"DROP FUNCTION {name}()")
