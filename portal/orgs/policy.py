@@ -30,6 +30,7 @@ class Permission(StrEnum):
     MANAGE_ALERTS = "manage_alerts"
     MANAGE_TOKENS = "manage_tokens"
     REQUEST_UPGRADE = "request_upgrade"
+    WRITE_FEEDBACK = "write_feedback"
 
 
 READING = frozenset({Permission.SEE_ORG, Permission.SEE_KEYS, Permission.SEE_USAGE})
@@ -41,6 +42,7 @@ WORKING = frozenset(
         Permission.PAUSE_KEY,
         Permission.REVOKE_KEY,
         Permission.MANAGE_ALERTS,
+        Permission.WRITE_FEEDBACK,
     }
 )
 
