@@ -1304,6 +1304,7 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("author_id", sa.String(length=40), nullable=True),
         sa.Column("org_id", sa.String(length=40), nullable=True),
+        sa.Column("answers_id", sa.String(length=40), nullable=True),
         sa.Column("is_staff", sa.Boolean(), nullable=False),
         sa.Column("is_official", sa.Boolean(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
@@ -1314,6 +1315,9 @@ def upgrade() -> None:
         sa.Column("hidden_reason", sa.String(length=500), nullable=True),
         sa.CheckConstraint(
             "(hidden_at IS NULL) = (hidden_reason IS NULL)", name=op.f("ck_posts_hidden_has_reason")
+        ),
+        sa.ForeignKeyConstraint(
+            ["answers_id"], ["posts.id"], name=op.f("fk_posts_answers_id_posts")
         ),
         sa.ForeignKeyConstraint(["author_id"], ["users.id"], name=op.f("fk_posts_author_id_users")),
         sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_posts_org_id_orgs")),

@@ -1,4 +1,4 @@
-"""Markdown of reasons and announcements as HTML that can do no harm."""
+"""Markdown of reasons, announcements and posts as HTML that can do no harm."""
 
 import functools
 
@@ -37,3 +37,8 @@ def render(text: str) -> Markup:
         link_rel="nofollow noopener",
     )
     return Markup(clean)  # noqa: S704 -- cleaned above
+
+
+def depth(text: str) -> int:
+    """How many blocks stand inside each other; from about 20 on the reader of Markdown leaves out the rest."""
+    return max((token.level for token in _markdown().parse(text)), default=0)

@@ -167,7 +167,8 @@ class Post(Base):
     """A post. `position` 0 opens the thread, replies count on from there.
 
     `author_id` None: written by the portal. `org_id`: the organisation spoken for; None = staff or portal.
-    `is_staff`: written as staff. `is_official`: an answer of the provider, marked and pinned.
+    `is_staff`: written as staff. `is_official`: an answer of the provider, marked and pinned. Posts stand
+    one after the other; `answers_id` only names the one that a reply is about.
     """
 
     __tablename__ = "posts"
@@ -182,6 +183,7 @@ class Post(Base):
     position: Mapped[int]
     author_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     org_id: Mapped[str | None] = mapped_column(ForeignKey("orgs.id"))
+    answers_id: Mapped[str | None] = mapped_column(ForeignKey("posts.id"))
     is_staff: Mapped[bool] = mapped_column(default=False)
     is_official: Mapped[bool] = mapped_column(default=False)
     text: Mapped[str] = mapped_column(Text)

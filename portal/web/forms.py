@@ -10,6 +10,8 @@ from wtforms import Field, StringField, TextAreaField, ValidationError
 from wtforms.validators import InputRequired, Length, StopValidation
 from wtforms.widgets import DateTimeLocalInput, TextInput
 
+from portal.core.text import can_be_seen
+
 NAME_MAX = 80
 REASON_MAX = 500
 EMAIL_MAX = 320
@@ -17,12 +19,6 @@ EMAIL_MAX = 320
 _BIDIRECTIONAL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 # Control characters, lone surrogates, and what breaks a line; what joins emoji (Cf) stays allowed.
 _CONTROL = {"Cc", "Cs", "Zl", "Zp"}
-_SEEN = {
-    "L",
-    "N",
-    "P",
-    "S",
-}  # first letters of the Unicode categories that leave a mark on the page
 
 
 class BaseForm(FlaskForm):
@@ -87,21 +83,27 @@ def _is_control(char: str) -> bool:
     return unicodedata.category(char) in _CONTROL or bool(_BIDIRECTIONAL.match(char))
 
 
-def _must_be_seen(form: object, field: Field) -> None:  # noqa: ARG001
-    if not any(unicodedata.category(char)[0] in _SEEN for char in field.data or ""):
+def must_be_seen(form: object, field: Field) -> None:  # noqa: ARG001
+    """Refuse text of which nothing shows, such as zero-width characters alone."""
+    if not can_be_seen(field.data or ""):
         raise ValidationError("Use at least one character that can be seen.")
 
 
 def name_field(label: str, **options: Any) -> StringField:
     """A name of a person, organisation or key: 1 to 80 characters (EXACT 43)."""
+    return line_field(label, most=NAME_MAX, missing="Enter a name.", **options)
+
+
+def line_field(label: str, *, most: int, missing: str, **options: Any) -> StringField:
+    """A line of text that can be seen, required; `missing` is said where there is none."""
     return StringField(
         label,
         filters=[tidy_line],
         validators=[
-            InputRequired("Enter a name."),
-            Length(min=1, max=NAME_MAX, message="Use 1 to 80 characters."),
+            InputRequired(missing),
+            Length(min=1, max=most, message=f"Use 1 to {most:,} characters."),
             must_be_plain,
-            _must_be_seen,
+            must_be_seen,
         ],
         **options,
     )
