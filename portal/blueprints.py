@@ -21,6 +21,7 @@ from portal.console import dev, docs, health, key_page, limits
 from portal.console import views as console
 from portal.core.db import Sessions
 from portal.core.seal import register_builder
+from portal.journal import cli as journal_cli
 from portal.keys import views as keys
 from portal.keys.queries import build_key_records
 from portal.sync import cli as sync_cli
@@ -82,6 +83,7 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
         changelog_cli.catalog,
         changelog_cli.changes,
         changelog_cli.notice_policy,
+        journal_cli.journal,
         sync_cli.gateways,
         sync_cli.sync,
         transparency_cli.log,

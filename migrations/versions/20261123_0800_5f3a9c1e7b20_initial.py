@@ -1313,6 +1313,7 @@ def upgrade() -> None:
         sa.Column("hidden_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("hidden_by", sa.String(length=40), nullable=True),
         sa.Column("hidden_reason", sa.String(length=500), nullable=True),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "(hidden_at IS NULL) = (hidden_reason IS NULL)", name=op.f("ck_posts_hidden_has_reason")
         ),
@@ -1329,6 +1330,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("posts", schema=None) as batch_op:
         batch_op.create_index("ix_posts_author_id", ["author_id", "id"], unique=False)
+        batch_op.create_index(
+            "ix_posts_told_at",
+            ["told_at"],
+            unique=False,
+            sqlite_where=sa.text("is_official AND told_at IS NULL"),
+            postgresql_where=sa.text("is_official AND told_at IS NULL"),
+        )
 
     op.create_table(
         "thread_words",
@@ -1433,6 +1441,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("post_edits", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_post_edits_post_id"), ["post_id"], unique=False)
+        batch_op.create_index(
+            "ix_post_edits_told_at",
+            ["told_at"],
+            unique=False,
+            sqlite_where=sa.text("told_at IS NULL"),
+            postgresql_where=sa.text("told_at IS NULL"),
+        )
 
     op.create_table(
         "thread_changes",
@@ -1530,6 +1545,11 @@ def downgrade() -> None:
 
     op.drop_table("thread_changes")
     with op.batch_alter_table("post_edits", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_post_edits_told_at",
+            sqlite_where=sa.text("told_at IS NULL"),
+            postgresql_where=sa.text("told_at IS NULL"),
+        )
         batch_op.drop_index(batch_op.f("ix_post_edits_post_id"))
 
     op.drop_table("post_edits")
@@ -1550,6 +1570,11 @@ def downgrade() -> None:
 
     op.drop_table("thread_words")
     with op.batch_alter_table("posts", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_posts_told_at",
+            sqlite_where=sa.text("is_official AND told_at IS NULL"),
+            postgresql_where=sa.text("is_official AND told_at IS NULL"),
+        )
         batch_op.drop_index("ix_posts_author_id")
 
     op.drop_table("posts")

@@ -5,7 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import URL, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import Connection, make_url
@@ -48,6 +48,17 @@ class Touching:
         raise NotImplementedError
 
 
+class LastStep(Protocol):
+    """What runs at the end of a transaction, made at first use in it."""
+
+    def __init__(self) -> None: ...
+
+    def __call__(self, session: Session) -> None: ...
+
+
+Step = TypeVar("Step", bound=LastStep)
+
+
 class UncommittedChanges(RuntimeError):
     """A session was closed, or committed by hand, with changes that no `transaction()` sealed."""
 
@@ -64,12 +75,16 @@ class Busy(Unavailable):
 class PortalSession(Session):
     """A session that notices changes nobody committed."""
 
+    def rollback(self) -> None:
+        """Roll back, and forget what waited for the transaction's end."""
+        super().rollback()
+        _forget(self)
+
     def close(self) -> None:
         """Close; raise UncommittedChanges where the session is strict, log where it is not."""
-        left = bool(self.new or self.dirty or self.deleted or self.info.get("flushed"))
+        left = _is_changed(self)
         super().close()
-        self.info.pop("flushed", None)
-        self.info.pop("touched", None)
+        _forget(self)
         if left and self.info.get("strict", True):
             raise UncommittedChanges(
                 "changed, but never committed: is a `with transaction(…)` missing?"
@@ -152,8 +167,30 @@ def _refuse_bare_commit(session: Session) -> None:
 
 
 def _forget(session: Session) -> None:
-    session.info.pop("flushed", None)
-    session.info.pop("touched", None)
+    for name in ("flushed", "touched", "last_steps"):
+        session.info.pop(name, None)
+
+
+def _is_changed(session: Session) -> bool:
+    waiting = session.info.get("flushed") or session.info.get("last_steps")
+    return bool(session.new or session.dirty or session.deleted or waiting)
+
+
+def last_step(session: Session, kind: type[Step]) -> Step:
+    """The transaction's one step of this kind, which runs after the seal, right before the commit.
+
+    For locks that everyone asks for: so they are held for no longer than the commit takes.
+    """
+    steps: dict[type[LastStep], Any] = session.info.setdefault("last_steps", {})
+    if kind not in steps:
+        steps[kind] = kind()
+    found: Step = steps[kind]
+    return found
+
+
+def _take_last_steps(session: Session) -> None:
+    for step in session.info.pop("last_steps", {}).values():
+        step(session)
 
 
 def _refuse_bulk_write(state: ORMExecuteState) -> None:
@@ -175,7 +212,7 @@ def transaction(session: Session) -> Iterator[None]:
     """
     from portal.core.seal import seal  # the seal's tables stand on Base
 
-    if session.new or session.dirty or session.deleted or session.info.get("flushed"):
+    if _is_changed(session):
         raise UncommittedChanges("something was changed before the transaction began")
     session.rollback()
     with _turn(session):
@@ -183,6 +220,7 @@ def transaction(session: Session) -> Iterator[None]:
         try:
             yield
             seal(session)
+            _take_last_steps(session)
             session.info["sealed"] = True
             session.commit()
         except BaseException:

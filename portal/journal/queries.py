@@ -8,10 +8,7 @@ def list_org_events(session: Session, *, org_id: str, limit: int = 50) -> list[E
     """The newest events in one organisation, about whatever belongs to it."""
     return list(
         session.scalars(
-            select(Event)
-            .where(Event.org_id == org_id)
-            .order_by(Event.at.desc(), Event.id.desc())
-            .limit(limit)
+            select(Event).where(Event.chain == org_id).order_by(Event.seq.desc()).limit(limit)
         )
     )
 
