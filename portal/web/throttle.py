@@ -27,6 +27,10 @@ RATES = {
     "mail_link": Rate(5, 3600),  # mails to one address that somebody else may have typed
     "set_password": Rate(20, 3600),  # by address
     "second_factor": Rate(10, 3600),  # by person; a whole day of it is right once in 1,400
+    "feedback_thread": Rate(10, 3600),  # by person, as all that is said on the board
+    "feedback_post": Rate(60, 3600),
+    "feedback_vote": Rate(300, 3600),
+    "feedback_report": Rate(20, 3600),
     "sync_token": Rate(60, 60),  # wrong gateway tokens, by address
 }
 
