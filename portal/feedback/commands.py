@@ -9,11 +9,13 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from portal.changelog.models import Change
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.core.db import violates
 from portal.core.errors import Forbidden, Invalid
 from portal.core.ids import new_id
+from portal.feedback.clocks import answer_due_at
 from portal.feedback.errors import (
     AlreadyReported,
     AlreadyVoted,
@@ -71,8 +73,7 @@ def open_thread(session: Session, *, actor: Actor, opening: Opening) -> Thread:
     must_be_text(opening.text)
     if opening.visibility is Visibility.PRIVATE and voice.org_id is None:
         raise Invalid("Only an organisation has private threads.", field="visibility")
-    if opening.kind is Kind.REPLY and opening.change is None:
-        raise Invalid("Name the change that you reply to.", field="change")
+    _must_name_change(session, opening)
     thread = Thread(
         id=new_id("thr"),
         kind=opening.kind,
@@ -85,6 +86,7 @@ def open_thread(session: Session, *, actor: Actor, opening: Opening) -> Thread:
         tier=opening.tier,
         model=opening.model,
         state=State.OPEN,
+        answer_due_at=None if voice.is_staff else answer_due_at(clock.now()),
         created_at=clock.now(),
         active_at=clock.now(),
         votes=0,
@@ -96,6 +98,13 @@ def open_thread(session: Session, *, actor: Actor, opening: Opening) -> Thread:
     add_words(session, thread, opening.title, opening.text)
     _journal(session, actor, thread, verb="thread:opened", org_id=voice.org_id)
     return thread
+
+
+def _must_name_change(session: Session, opening: Opening) -> None:
+    if opening.kind is Kind.REPLY and opening.change is None:
+        raise Invalid("Name the change that you reply to.", field="change")
+    if opening.change is not None and session.get(Change, opening.change) is None:
+        raise Invalid(f"There is no change {opening.change:,}.", field="change")
 
 
 def _voice_for(session: Session, actor: Actor, opening: Opening) -> Voice:
@@ -125,6 +134,9 @@ def reply(
     post.answers_id = answers.id if answers else None
     if voice.is_staff and thread.first_answer_at is None and thread.author_id != voice.user_id:
         thread.first_answer_at = thread.active_at
+    if not voice.is_staff and thread.answer_due_at is None and thread.first_answer_at is None:
+        # What the portal opened asks for an answer as soon as somebody has written.
+        thread.answer_due_at = answer_due_at(thread.active_at)
     add_words(session, thread, text)
     _journal(session, actor, thread, verb="post:written", org_id=voice.org_id, post=post.id)
     return post
@@ -174,6 +186,7 @@ def edit_post(
             old_text=post.text,
             edited_by=actor.user_id,
             edited_at=now,
+            told_at=None if post.is_official else now,
         )
     )
     post.text, post.edited_at = text, now

@@ -163,12 +163,17 @@ class ThreadWord(Base):
     )
 
 
+_NOT_TOLD = text("told_at IS NULL")
+_OFFICIAL_NOT_TOLD = text("is_official AND told_at IS NULL")
+
+
 class Post(Base):
     """A post. `position` 0 opens the thread, replies count on from there.
 
     `author_id` None: written by the portal. `org_id`: the organisation spoken for; None = staff or portal.
     `is_staff`: written as staff. `is_official`: an answer of the provider, marked and pinned. Posts stand
-    one after the other; `answers_id` only names the one that a reply is about.
+    one after the other; `answers_id` only names the one that a reply is about. `told_at`: when those
+    concerned were told of an official answer.
     """
 
     __tablename__ = "posts"
@@ -176,6 +181,12 @@ class Post(Base):
         UniqueConstraint("thread_id", "position"),
         CheckConstraint("(hidden_at IS NULL) = (hidden_reason IS NULL)", name="hidden_has_reason"),
         Index("ix_posts_author_id", "author_id", "id"),
+        Index(
+            "ix_posts_told_at",
+            "told_at",
+            sqlite_where=_OFFICIAL_NOT_TOLD,
+            postgresql_where=_OFFICIAL_NOT_TOLD,
+        ),
     )
 
     id: Mapped[PublicId]
@@ -192,12 +203,21 @@ class Post(Base):
     hidden_at: Mapped[UtcDateTime | None]
     hidden_by: Mapped[str | None] = mapped_column(String(40))
     hidden_reason: Mapped[str | None] = mapped_column(String(500))
+    told_at: Mapped[UtcDateTime | None]
 
 
 class PostEdit(Base):
-    """The text of a post before an edit. `told_at`: when those concerned were told, of an official answer."""
+    """The text of a post before an edit. `told_at` None: those concerned are still to be told."""
 
     __tablename__ = "post_edits"
+    __table_args__ = (
+        Index(
+            "ix_post_edits_told_at",
+            "told_at",
+            sqlite_where=_NOT_TOLD,
+            postgresql_where=_NOT_TOLD,
+        ),
+    )
 
     id: Mapped[PublicId]
     post_id: Mapped[str] = mapped_column(ForeignKey("posts.id"), index=True)
@@ -287,7 +307,6 @@ class InternalNote(Base):
 
 
 _IN_FORCE = text("superseded_at IS NULL")
-_NOT_TOLD = text("told_at IS NULL")
 
 
 class Decision(Base):
