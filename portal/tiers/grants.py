@@ -18,7 +18,7 @@ from portal.tiers.errors import GrantOver, WithoutEffect
 from portal.tiers.models import Grant, GrantState
 from portal.tiers.moves import tell_owners
 from portal.tiers.policy import LATE, next_reminder
-from portal.tiers.queries import current_assignment, name_of
+from portal.tiers.queries import current_assignment, name_of, open_grants
 from portal.tiers.words import Identity
 from portal.transparency.queries import policy
 
@@ -49,9 +49,7 @@ def grant(session: Session, *, actor: Actor, org: Org, request: GrantRequest) ->
     if request.ends_at <= starts_at:
         raise Invalid("The end must come after the start and lie ahead.", field="ends_at")
     given = _given(new_id("grt"), request, starts_at=starts_at)
-    in_force = policy(session, clock.timestamp())
-    tier = in_force.tiers[current_assignment(session, org.id).tier]
-    no_effect = words.without_effect(in_force, tier, given)
+    no_effect = _without_effect(session, org, given)
     if no_effect and not request.anyway:
         raise WithoutEffect(f"As things stand this raises nothing. {no_effect}", field="quota")
     row = Grant(
@@ -64,7 +62,7 @@ def grant(session: Session, *, actor: Actor, org: Org, request: GrantRequest) ->
         ends_at=request.ends_at,
         reason=request.reason,
         created_by=actor.user_id,
-        remind_at=next_reminder(request.ends_at, after=now),
+        remind_at=next_reminder(request.ends_at, after=max(now, starts_at)),
     )
     session.add(row)
     _journal(session, actor, row, tag="org:grant:given", reason=row.reason)
@@ -152,13 +150,19 @@ def _journal(session: Session, actor: Actor, row: Grant, *, tag: str, **details:
 
 
 def _shown(session: Session, org: Org, row: Grant) -> mails.Granted:
-    in_force = policy(session, clock.timestamp())
-    tier = in_force.tiers[current_assignment(session, org.id).tier]
     return mails.Granted(
         org=org.name,
-        allows=words.granted(in_force, row.raises),
+        allows=words.granted(policy(session, clock.timestamp()), row.raises),
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         reason=row.ended_reason or row.reason,
-        no_effect=words.without_effect(in_force, tier, row.raises),
+        no_effect=_without_effect(session, org, row.raises),
     )
+
+
+def _without_effect(session: Session, org: Org, given: adjustments.Grant) -> str | None:
+    """Why a grant raises nothing on the tier held, beside the organisation's other grants."""
+    in_force = policy(session, clock.timestamp())
+    tier = in_force.tiers[current_assignment(session, org.id).tier]
+    beside = open_grants(session, org.id, clock.now())
+    return words.without_effect(in_force, tier, given, beside=beside, at=clock.timestamp())

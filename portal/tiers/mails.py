@@ -94,7 +94,8 @@ def grant_soon_over(*, to: str, grant: Granted) -> Message:
     first = (
         f"The grant of your organisation {grant.org} ends at {_at(grant.ends_at)}:\n\n"
         f"{grant.allows}\n\n"
-        "From then on the limit of your tier applies again. If you go on needing more, tell us."
+        "From then on the limit of your tier applies again, unless another grant goes on.\n"
+        "If you go on needing more, tell us."
     )
     subject = f"{grant.org}: a grant ends on {grant.ends_at:%Y-%m-%d}"
     return _message(to, subject, [first, *_no_effect(grant)], reason=grant.reason)
@@ -104,7 +105,7 @@ def grant_ended(*, to: str, grant: Granted) -> Message:
     first = (
         f"The grant of your organisation {grant.org} was ended early, now and not at {_at(grant.ends_at)}:\n\n"
         f"{grant.allows}\n\n"
-        "The limit of your tier applies again. What you have used so far stays counted."
+        "The limit of your tier applies again, unless another grant goes on. What you have used so far stays counted."
     )
     return _message(to, f"{grant.org}: a grant was ended", [first], reason=grant.reason)
 

@@ -92,6 +92,12 @@ def current_grants(session: Session, org_id: str, at: datetime) -> list[Grant]:
     return [each for each in list_grants(session, org_id) if each.state(at) is GrantState.IN_FORCE]
 
 
+def open_grants(session: Session, org_id: str, at: datetime) -> list[adjustments.Grant]:
+    """The grants of an organisation that are planned or in force at an instant, as gateways read them."""
+    is_open = {GrantState.PLANNED, GrantState.IN_FORCE}
+    return [each.raises for each in list_grants(session, org_id) if each.state(at) in is_open]
+
+
 def get_grant(session: Session, org: Org, *, grant_id: str, for_update: bool = False) -> Grant:
     """A grant of an organisation that the caller may see. Raises NotFound."""
     query = select(Grant).where(Grant.id == grant_id, Grant.org_id == org.id)

@@ -1,17 +1,19 @@
 """What pages show of tiers, moves and grants: rows turned into words."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from plimsoll.contract import adjustments
 from plimsoll.contract.fold import Policy
 from portal.core import clock
 from portal.orgs.models import Org
 from portal.tiers import words
 from portal.tiers.models import Grant, GrantState, TierMove
 from portal.tiers.policy import is_downgrade
-from portal.tiers.queries import current_assignment, list_assignments, list_grants
+from portal.tiers.queries import current_assignment, list_assignments, list_grants, open_grants
 from portal.transparency.queries import policy
 
 
@@ -53,23 +55,36 @@ class MoveShown:
     takes_away: tuple[str, ...]
 
 
-def show_grants(session: Session, org: Org, *, at: datetime | None = None) -> list[GrantShown]:
+def show_grants(session: Session, org: Org) -> list[GrantShown]:
     """The grants of an organisation, those that count first."""
-    in_force, tier = policy(session, clock.timestamp()), current_assignment(session, org.id).tier
-    now = at or clock.now()
-    shown = [_grant(in_force, tier, grant, at=now) for grant in list_grants(session, org.id)]
+    shown = _show(session, org, list_grants(session, org.id))
     return sorted(shown, key=lambda each: not each.is_open)
 
 
 def show_grant(session: Session, org: Org, row: Grant) -> GrantShown:
     """One grant of an organisation, as things stand."""
+    (shown,) = _show(session, org, [row])
+    return shown
+
+
+def _show(session: Session, org: Org, rows: Iterable[Grant]) -> list[GrantShown]:
     in_force, tier = policy(session, clock.timestamp()), current_assignment(session, org.id).tier
-    return _grant(in_force, tier, row, at=clock.now())
+    now = clock.now()
+    beside = open_grants(session, org.id, now)
+    return [_grant(in_force, tier, row, at=now, beside=beside) for row in rows]
 
 
-def _grant(in_force: Policy, tier: str, grant: Grant, *, at: datetime) -> GrantShown:
+def _grant(
+    in_force: Policy,
+    tier: str,
+    grant: Grant,
+    *,
+    at: datetime,
+    beside: Iterable[adjustments.Grant],
+) -> GrantShown:
     given, state = grant.raises, grant.state(at)
-    no_effect = words.without_effect(in_force, in_force.tiers[tier], given)
+    held, seconds = in_force.tiers[tier], int(at.timestamp())
+    no_effect = words.without_effect(in_force, held, given, beside=beside, at=seconds)
     is_open = state in {GrantState.PLANNED, GrantState.IN_FORCE}
     return GrantShown(
         id=grant.id,

@@ -1,6 +1,8 @@
 """What a move takes away, and what a grant gives, in sentences rendered from the published limits."""
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from math import inf
 from typing import NamedTuple
 
 from plimsoll.contract import adjustments
@@ -109,8 +111,18 @@ def raised_limit(in_force: Policy, tier: str, of: Identity) -> Limit | None:
     return None if held is None else held.limit
 
 
-def without_effect(in_force: Policy, tier: Tier, given: adjustments.Grant) -> str | None:
-    """Why a grant raises nothing on a tier as things stand; None where it raises something."""
+def without_effect(
+    in_force: Policy,
+    tier: Tier,
+    given: adjustments.Grant,
+    *,
+    beside: Iterable[adjustments.Grant] = (),
+    at: int = 0,
+) -> str | None:
+    """Why a grant raises nothing on a tier as things stand; None where it raises something.
+
+    `beside`: the organisation's grants that are not over at the instant `at`.
+    """
     of = identity(given)
     if of.model != ALL_MODELS and (tier.slug, of.model) not in in_force.offers:
         return f"The tier {tier.name} does not offer {model_name(in_force, of.model)}."
@@ -119,7 +131,28 @@ def without_effect(in_force: Policy, tier: Tier, given: adjustments.Grant) -> st
         return f"The tier {tier.name} has no such limit: it does not limit this."
     if limit.raised(quota=given.quota, burst=given.burst) == limit:
         return f"The tier {tier.name} allows {allowance(limit)}, which is no less."
-    return None
+    more = next((each for each in beside if _covers(each, given, at=at)), None)
+    if more is None or more.ends_at is None:
+        return None
+    allows = allowance(limit.raised(quota=more.quota, burst=more.burst))
+    until = datetime.fromtimestamp(more.ends_at, UTC)
+    return f"Another grant allows {allows} until {until:%Y-%m-%d %H:%M} UTC, which is no less."
+
+
+def _covers(other: adjustments.Grant, given: adjustments.Grant, *, at: int) -> bool:
+    """Whether another grant raises as much for all of the time left; of two alike, the first given counts."""
+    return (
+        identity(other) == identity(given)
+        and other.quota >= given.quota
+        and (other.burst or 0) >= (given.burst or 0)
+        and other.starts_at <= max(given.starts_at, at)
+        and (other.ends_at or inf) >= (given.ends_at or inf)
+        and (_raise(other) != _raise(given) or other.id < given.id)
+    )
+
+
+def _raise(of: adjustments.Grant) -> tuple[int | None, ...]:
+    return of.quota, of.burst, of.ends_at
 
 
 def quota(limit: Limit) -> str:

@@ -121,6 +121,41 @@ def test_a_grant_without_effect_is_refused_until_somebody_insists(give, both_way
     assert "As things stand it changes nothing." in outbox()[0].text
 
 
+def test_a_grant_sent_twice_is_given_once_and_says_so(give, grants, outbox):
+    give()
+    mails = len(outbox())
+
+    page = give(status=422)
+
+    assert page.errors["quota"] == (
+        "As things stand this raises nothing. "
+        "Another grant allows 2,000 requests per minute until 2026-12-02 12:00 UTC, which is no less."
+    )
+    assert (len(grants()), len(outbox())) == (1, mails)
+
+
+def test_a_grant_that_another_made_needless_says_so(give, as_root):
+    give()
+    page = give(quota="3,000", ends_at="2026-12-24T12:00")
+
+    rows = {row["Until"][:10]: row["Grant"] for row in page.table("Grants").rows}
+
+    assert "Without effect as things stand. Another grant allows 3,000" in rows["2026-12-02"]
+    assert "Without effect" not in rows["2026-12-24"]
+
+
+def test_a_grant_that_has_not_begun_is_not_said_to_end_soon(give, run_jobs, clock, outbox):
+    give(starts_at="2026-11-30T12:00")
+    for _ in range(31 * 2):
+        clock.advance(hours=12)
+        run_jobs()
+
+    assert [mail.subject for mail in reversed(outbox())] == [
+        "Acme: a higher limit for a time",
+        "Acme: a grant ends on 2026-12-02",
+    ]
+
+
 def test_a_grant_that_a_move_made_needless_says_so(give, sessions, cast, as_root):
     give()
     with sessions() as session, transaction(session):
@@ -205,7 +240,7 @@ def test_the_owners_are_told_seven_days_and_one_day_before_its_end(give, run_job
         "Acme: a grant ends on 2026-12-02",
         "Acme: a grant ends on 2026-12-02",
     ]
-    assert "the limit of your tier applies again" in outbox()[0].text
+    assert "the limit of your tier applies again, unless another grant goes on" in outbox()[0].text
 
 
 def test_after_its_end_a_grant_leaves_the_record_and_stays_in_the_history(

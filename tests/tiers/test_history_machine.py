@@ -122,7 +122,11 @@ class Histories(RuleBasedStateMachine):
     @rule(quota=st.integers(10_001, 20_000), days=st.integers(1, 20))
     def give(self, quota, days):
         request = GrantRequest(
-            limit=OPUS, quota=quota, ends_at=self.clock.at + timedelta(days=days), reason="Drawn."
+            limit=OPUS,
+            quota=quota,
+            ends_at=self.clock.at + timedelta(days=days),
+            reason="Drawn.",
+            anyway=True,
         )
         with self.sessions() as session, transaction(session):
             grant(session, actor=self.cast.root.actor, org=self._org(session), request=request)

@@ -116,3 +116,45 @@ def test_a_grant_says_why_it_raises_nothing(in_force, limit, quota, burst, why):
     given = Grant("grt_1", *limit, quota, burst if burst or limit[2] != "bucket" else quota, 0, 1)
 
     assert words.without_effect(in_force, in_force.tiers["low"], given) == why
+
+
+LIMIT = ("m", "requests", "bucket", 60)
+
+
+@pytest.mark.parametrize(
+    ("other", "at", "counts"),
+    [
+        ((20, 20, 0, 100), 0, False),
+        ((20, 20, 0, 99), 0, True),
+        ((20, 20, 1, 100), 0, True),
+        ((20, 20, 1, 100), 1, False),
+        ((19, 20, 0, 100), 0, True),
+        ((20, 19, 0, 100), 0, True),
+        ((21, 21, 0, 101), 0, False),
+    ],
+)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_grant_beside_another_that_raises_as_much_for_as_long_raises_nothing(
+    in_force, other, at, counts
+):
+    given = Grant("grt_2", *LIMIT, 20, 20, 0, 100)
+    beside = [given, Grant("grt_1", *LIMIT, *other)]
+
+    why = words.without_effect(in_force, in_force.tiers["low"], given, beside=beside, at=at)
+
+    assert (why is None) is counts
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_of_two_alike_the_first_counts(in_force):
+    first, second = (Grant(f"grt_{number}", *LIMIT, 20, 20, 0, 100) for number in (1, 2))
+
+    said = [
+        words.without_effect(in_force, in_force.tiers["low"], each, beside=[first, second])
+        for each in (first, second)
+    ]
+
+    assert said == [
+        None,
+        "Another grant allows 20 requests per minute until 1970-01-01 00:01 UTC, which is no less.",
+    ]
