@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from itsdangerous import BadSignature
 from werkzeug.test import TestResponse
 
-from tests.support.page_rules import TEMPLATE, Answer, breaches
+from tests.support.page_rules import Answer, breaches, parse_fragment, parse_page
 from tests.support.pages import Page, words
 
 
@@ -97,10 +97,8 @@ class Visit:
     ) -> Page:
         assert response.mimetype == "text/html", f"{url}: {response.mimetype}; use the client"
         html = response.get_data(as_text=True)
-        # What travels out of band in a template element is checked and read like the rest.
-        text = TEMPLATE.sub(r"\1", html) if is_htmx else html
-        soup = BeautifulSoup(text, "html.parser" if is_htmx else "html5lib")
-        answer = Answer(html, soup, response.headers, is_htmx, was_signed_in)
+        soup, faults = parse_fragment(html) if is_htmx else parse_page(html)
+        answer = Answer(html, soup, faults, response.headers, is_htmx, was_signed_in)
         found = breaches(answer)
         assert not found, f"{url}:\n  " + "\n  ".join(found)
         return Page(html, response.status_code, url, response.headers, soup, self)
