@@ -309,6 +309,14 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_orgs_created_at"), ["created_at"], unique=False)
 
     op.create_table(
+        "reset_requests",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("email", sa.String(length=320), nullable=False),
+        sa.Column("ip", sa.String(length=45), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reset_requests")),
+    )
+    op.create_table(
         "sync_commit",
         sa.Column(
             "revision",
@@ -481,6 +489,7 @@ def upgrade() -> None:
         sa.Column("email_confirmed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("is_admin", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
     )
     with op.batch_alter_table("users", schema=None) as batch_op:
@@ -566,6 +575,28 @@ def upgrade() -> None:
         sa.UniqueConstraint("entry_seq", name=op.f("uq_changes_entry_seq")),
         sa.UniqueConstraint("id", name=op.f("uq_changes_id")),
     )
+    op.create_table(
+        "email_changes",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("email", sa.String(length=320), nullable=False),
+        sa.Column("old_digest", sa.String(length=64), nullable=True),
+        sa.Column("new_digest", sa.String(length=64), nullable=False),
+        sa.Column("old_confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("new_confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_email_changes_user_id_users")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_email_changes")),
+        sa.UniqueConstraint("new_digest", name=op.f("uq_email_changes_new_digest")),
+        sa.UniqueConstraint("old_digest", name=op.f("uq_email_changes_old_digest")),
+    )
+    with op.batch_alter_table("email_changes", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_email_changes_user_id"), ["user_id"], unique=False)
+
     op.create_table(
         "gateway_tokens",
         sa.Column("digest", sa.String(length=64), nullable=False),
@@ -696,6 +727,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("org_id", name=op.f("pk_key_rules")),
     )
     op.create_table(
+        "known_devices",
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_known_devices_user_id_users")
+        ),
+        sa.PrimaryKeyConstraint("user_id", "digest", name=op.f("pk_known_devices")),
+    )
+    op.create_table(
         "mail_links",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("user_id", sa.String(length=40), nullable=False),
@@ -704,6 +745,7 @@ def upgrade() -> None:
             sa.Enum(
                 "confirm_email",
                 "set_password",
+                "reset_password",
                 name="linkpurpose",
                 native_enum=False,
                 create_constraint=True,
@@ -1084,8 +1126,10 @@ def upgrade() -> None:
     op.create_table(
         "user_sessions",
         sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("user_id", sa.String(length=40), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ip", sa.String(length=45), nullable=True),
         sa.Column("user_agent", sa.String(length=200), nullable=False),
         sa.Column("proven_at", sa.DateTime(timezone=True), nullable=True),
@@ -1094,8 +1138,16 @@ def upgrade() -> None:
             ["user_id"], ["users.id"], name=op.f("fk_user_sessions_user_id_users")
         ),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_user_sessions")),
+        sa.UniqueConstraint("id", name=op.f("uq_user_sessions_id")),
     )
     with op.batch_alter_table("user_sessions", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_user_sessions_address",
+            ["seen_at"],
+            unique=False,
+            sqlite_where=sa.text("ip IS NOT NULL"),
+            postgresql_where=sa.text("ip IS NOT NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_user_sessions_user_id"), ["user_id"], unique=False)
 
     op.create_table(
@@ -1616,6 +1668,11 @@ def downgrade() -> None:
     op.drop_table("attention_holds")
     with op.batch_alter_table("user_sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_user_sessions_user_id"))
+        batch_op.drop_index(
+            "ix_user_sessions_address",
+            sqlite_where=sa.text("ip IS NOT NULL"),
+            postgresql_where=sa.text("ip IS NOT NULL"),
+        )
 
     op.drop_table("user_sessions")
     with op.batch_alter_table("upgrade_requests", schema=None) as batch_op:
@@ -1684,6 +1741,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_mail_links_user_id"))
 
     op.drop_table("mail_links")
+    op.drop_table("known_devices")
     op.drop_table("key_rules")
     with op.batch_alter_table("invitations", schema=None) as batch_op:
         batch_op.drop_index(
@@ -1707,6 +1765,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_gateway_tokens_gateway_id"))
 
     op.drop_table("gateway_tokens")
+    with op.batch_alter_table("email_changes", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_email_changes_user_id"))
+
+    op.drop_table("email_changes")
     op.drop_table("changes")
     op.drop_table("changelog_reads")
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
@@ -1766,6 +1828,7 @@ def downgrade() -> None:
     op.drop_table("sync_record")
     op.drop_table("sync_head")
     op.drop_table("sync_commit")
+    op.drop_table("reset_requests")
     with op.batch_alter_table("orgs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_orgs_created_at"))
 
