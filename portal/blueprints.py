@@ -17,13 +17,21 @@ from portal.changelog import documents
 from portal.changelog import subscription_views as subscriptions
 from portal.changelog import views as changelog
 from portal.config import Settings
-from portal.console import dev, docs, health, key_page, limits
+from portal.console import dev, docs, health, key_page, limits, membership
+from portal.console import orgs as own_orgs
 from portal.console import views as console
 from portal.core.db import Sessions
 from portal.core.seal import register_builder
 from portal.journal import cli as journal_cli
+from portal.keys import act_views as key_acts
+from portal.keys import cap_views as key_caps
+from portal.keys import leak_api as leaks
+from portal.keys import rule_views as key_rules
 from portal.keys import views as keys
 from portal.keys.queries import build_key_records
+from portal.orgs import invitation_views as invitations
+from portal.orgs import join_views as join
+from portal.orgs import views as orgs
 from portal.sync import cli as sync_cli
 from portal.sync import views as sync
 from portal.tiers.queries import build_org_records
@@ -32,6 +40,60 @@ from portal.transparency import views as transparency
 from portal.transparency.records import build_checkpoint_records, build_entry_records
 from portal.upgrades import views as upgrades
 from portal.web import cli as web_cli
+
+# Who may pass, step by step: everyone (scanners sign what they report) …
+EVERYONE = (
+    transparency,
+    changelog,
+    documents,
+    subscriptions,
+    limits,
+    docs,
+    health,
+    accounts,
+    join,
+    leaks,
+)
+# … from here a person …
+SIGNED_IN = (
+    second_factor,
+    console,
+    own_orgs,
+    orgs,
+    invitations,
+    membership,
+    key_page,
+    keys,
+    key_acts,
+    key_caps,
+    key_rules,
+    upgrades,
+)
+# … from here the provider's staff.
+STAFF = (
+    admin,
+    admin_tiers,
+    admin_grants,
+    admin_requests,
+    bulk,
+    admin_gateways,
+    changes,
+    change_acts,
+    change_news,
+    admin_log,
+)
+COMMANDS = (
+    accounts_cli.admin,
+    changelog_cli.catalog,
+    changelog_cli.changes,
+    changelog_cli.notice_policy,
+    journal_cli.journal,
+    sync_cli.gateways,
+    sync_cli.sync,
+    transparency_cli.log,
+    web_cli.db,
+    web_cli.jobs,
+)
 
 
 def register_records() -> None:
@@ -45,49 +107,11 @@ def register_records() -> None:
 def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
     """Register all records, routes and commands."""
     register_records()
-    # Everyone.
-    app.register_blueprint(transparency.bp)
-    app.register_blueprint(changelog.bp)
-    app.register_blueprint(documents.bp)
-    app.register_blueprint(subscriptions.bp)
-    app.register_blueprint(limits.bp)
-    app.register_blueprint(docs.bp)
-    app.register_blueprint(health.bp)
-    app.register_blueprint(accounts.bp)
-    # From here a person.
-    app.register_blueprint(second_factor.bp)
-    app.register_blueprint(console.bp)
-    app.register_blueprint(key_page.bp)
-    app.register_blueprint(keys.bp)
-    app.register_blueprint(upgrades.bp)
-    # From here the provider's staff.
-    for staff in (
-        admin,
-        admin_tiers,
-        admin_grants,
-        admin_requests,
-        bulk,
-        admin_gateways,
-        changes,
-        change_acts,
-        change_news,
-        admin_log,
-    ):
-        app.register_blueprint(staff.bp)
+    for blueprint in (*EVERYONE, *SIGNED_IN, *STAFF):
+        app.register_blueprint(blueprint.bp)
     # Machines with a token of their own.
     sync.install(app, settings=settings, sessions=sessions)
     if settings.is_development:
         app.register_blueprint(dev.bp)
-    for group in (
-        accounts_cli.admin,
-        changelog_cli.catalog,
-        changelog_cli.changes,
-        changelog_cli.notice_policy,
-        journal_cli.journal,
-        sync_cli.gateways,
-        sync_cli.sync,
-        transparency_cli.log,
-        web_cli.db,
-        web_cli.jobs,
-    ):
+    for group in COMMANDS:
         app.cli.add_command(group)

@@ -1,5 +1,6 @@
 """Settings: one frozen value, read once from `PORTAL_*` variables. What is unknown or bad stops the start."""
 
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -9,6 +10,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 
 class BadSettings(ValueError):
@@ -37,6 +42,7 @@ class Settings:
     # How many organisations vote or write before a thread holds the change that it is about.
     attention_threshold: int = 25
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    leak_keys: Mapping[str, EllipticCurvePublicKey] = field(default_factory=dict)
     strict_sessions: bool = True
 
     @property
@@ -138,6 +144,27 @@ def _networks(name: str, value: str) -> tuple[IPv4Network | IPv6Network, ...]:
         raise BadSettings(f"{name} lists networks such as 10.0.0.0/8, fd00::/8: {error}") from error
 
 
+def _leak_keys(name: str, value: str) -> Mapping[str, EllipticCurvePublicKey]:
+    """GitHub's own document, as fetched; all its keys count, so that one can take another's place."""
+    wanted = (
+        f"{name} is the document of https://api.github.com/meta/public_keys/secret_scanning: "
+        '{"public_keys": [{"key_identifier": "…", "key": "-----BEGIN PUBLIC KEY-----…"}]}, of curve P-256'
+    )
+    try:
+        listed = json.loads(value)["public_keys"]
+        keys = {
+            each["key_identifier"]: load_pem_public_key(each["key"].encode()) for each in listed
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, UnsupportedAlgorithm) as error:
+        raise BadSettings(wanted) from error
+    found = {}
+    for identifier, key in keys.items():
+        if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+            raise BadSettings(wanted)
+        found[identifier] = key
+    return found
+
+
 def _brand(name: str, value: str) -> str:
     if not (value.isascii() and value.isalnum() and value.islower()):
         raise BadSettings(f"{name} is made of lower-case letters and digits")
@@ -157,6 +184,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "attention_threshold": _attention,
     "trusted_proxies": _networks,
     "brand": _brand,
+    "leak_keys": _leak_keys,
 }
 
 

@@ -9,6 +9,8 @@ from portal.core.actor import JOB
 from portal.core.db import Sessions, transaction
 from portal.core.jobs import Job
 from portal.core.outbox import FolderTransport, SmtpTransport, Transport
+from portal.feedback import jobs as feedback
+from portal.keys import notices as keys
 from portal.sync.commands import rebuild_if_outdated
 from portal.tiers import jobs as tiers
 from portal.transparency import jobs as transparency
@@ -29,9 +31,12 @@ def all_jobs(sessions: Sessions, settings: Settings) -> list[Job]:
     """Every job, in the order of one pass: first what people wait for."""
     return [
         *transparency.jobs(sessions, settings),
+        # Before the mails: a thread is there within a second, however many readers are told.
+        *feedback.jobs(sessions, settings),
         *changelog.jobs(sessions, settings),
         *tiers.jobs(sessions),
         *upgrades.jobs(sessions),
+        *keys.jobs(sessions, url=settings.url),
         _mail(sessions, settings),
         *changelog.late_jobs(sessions, settings),
         Job("throttles", lambda: _forget_throttles(sessions)),

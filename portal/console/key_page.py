@@ -5,7 +5,10 @@ from flask import Blueprint, Response, request, url_for
 from portal.accounts.login import current_actor
 from portal.core import clock
 from portal.core.db import wakeup_of
-from portal.keys.queries import get_key
+from portal.keys.caps import get_cap_page
+from portal.keys.models import ApiKey, KeyState
+from portal.keys.queries import get_key, get_rules, get_story
+from portal.orgs.models import Org, Role
 from portal.orgs.policy import Permission, may
 from portal.orgs.queries import get_org, role_of
 from portal.sync.queries import await_receipt
@@ -34,7 +37,25 @@ def key(org: str, key: str) -> Response:
         org=found,
         key=row,
         state=row.state(clock.now()),
-        may_revoke=may(role_of(session(), actor, found.id), Permission.REVOKE_KEY),
+        may=_rights(found, row, role_of(session(), actor, found.id)),
+        story=get_story(session(), row),
+        caps=get_cap_page(session(), found, row).caps,
         receipt=receipt,
         receipt_url=again and url_for("key_page.key", org=found.slug, key=row.id, looks=again),
     )
+
+
+def _rights(org: Org, key: ApiKey, role: Role) -> dict[str, bool]:
+    """Which acts on the key the page offers to a role."""
+    state = key.state(clock.now())
+    lives = state in {KeyState.ACTIVE, KeyState.PAUSED}
+    issues = role in get_rules(session(), org.id).issuing_roles
+    is_newest = state is not KeyState.REVOKED and key.successor_id is None
+    return {
+        "rename": is_newest and may(role, Permission.EDIT_KEY),
+        "cap": lives and may(role, Permission.EDIT_KEY),
+        "pause": state is KeyState.ACTIVE and may(role, Permission.PAUSE_KEY),
+        "resume": state is KeyState.PAUSED and may(role, Permission.PAUSE_KEY),
+        "rotate": is_newest and issues and may(role, Permission.ROTATE_KEY),
+        "revoke": state is not KeyState.REVOKED and may(role, Permission.REVOKE_KEY),
+    }

@@ -8,6 +8,7 @@ class Via(StrEnum):
     WEB = "web"
     CLI = "cli"
     JOB = "job"
+    API = "api"
 
 
 @dataclass(frozen=True, kw_only=True)

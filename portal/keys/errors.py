@@ -1,4 +1,4 @@
-from portal.core.errors import Conflict, Invalid
+from portal.core.errors import Conflict, Forbidden, Invalid
 
 
 class NameTaken(Invalid):
@@ -13,3 +13,18 @@ class KeysMaxReached(Conflict):
 class NotConfirmed(Conflict):
     code = "not_confirmed"
     public = "Confirm your e-mail address first: keys are issued after that."
+
+
+class NotAnIssuer(Forbidden):
+    code = "not_an_issuer"
+
+
+class KeyEnded(Conflict):
+    """The act asks for a key that is not revoked or expired."""
+
+    code = "key_ended"
+
+
+class KeyRotated(Conflict):
+    code = "key_rotated"
+    public = "This key was rotated already. Rotate the key that took its place."

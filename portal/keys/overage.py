@@ -1,5 +1,7 @@
 """What an organisation uses beyond a tier: it stands here, since this is where keys and tiers are both seen."""
 
+from dataclasses import replace
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -10,8 +12,9 @@ from portal.keys.models import ApiKey
 from portal.keys.queries import count_live
 from portal.orgs.models import Org
 from portal.tiers import words
+from portal.tiers.models import TierMove
 from portal.tiers.queries import current_assignment
-from portal.tiers.shown import taken_by_last_step
+from portal.tiers.shown import MoveShown, show_move, taken_by_last_step
 from portal.transparency.queries import policy
 
 
@@ -25,6 +28,13 @@ def overage(session: Session, org: Org, tier: str) -> tuple[str, ...]:
         taken_by_last_step(session, org.id) if held == tier else words.losses(in_force, held, tier)
     )
     return (*_keys(session, in_force, org=org, tier=in_force.tiers[tier]), *lost)
+
+
+def show_planned(session: Session, org: Org, move: TierMove | None) -> MoveShown | None:
+    """A planned move of the organisation, with what it has now beyond the tier to come."""
+    if move is None:
+        return None
+    return replace(show_move(session, move), takes_away=overage(session, org, move.tier))
 
 
 def _keys(session: Session, in_force: Policy, *, org: Org, tier: Tier) -> tuple[str, ...]:

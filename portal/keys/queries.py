@@ -3,23 +3,41 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from plimsoll.contract.adjustments import Cap
 from plimsoll.contract.records import KeyRecord
 from plimsoll.contract.terms import Tier
 from portal.accounts.models import User
 from portal.core import clock
 from portal.core.errors import NotFound
-from portal.keys.models import ApiKey, KeyState
-from portal.orgs.models import Org
+from portal.keys.models import ApiKey, KeyLastUse, KeyLeak, KeyRules, KeyState
+from portal.keys.policy import Rules
+from portal.orgs.models import Membership, Org, Role
 from portal.tiers.queries import current_assignment
 from portal.transparency.queries import policy
+
+PAGE = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyFilter:
+    """What a reader of the list looks for; empty = whatever it is. `page` counts from 1."""
+
+    search: str = ""
+    state: str = ""
+    environment: str = ""
+    page: int = 1
+
+    @property
+    def is_open(self) -> bool:
+        return not (self.search or self.state or self.environment)
 
 
 @dataclass(frozen=True)
 class KeyRow:
-    """One line of the list of keys."""
+    """One line of the list of keys. `was_rotated`: another took its place, and it has a grace at most."""
 
     id: str
     name: str
@@ -31,6 +49,25 @@ class KeyRow:
     created_by: str
     expires_at: datetime | None
     revoked_at: datetime | None
+    was_rotated: bool
+    used_at: datetime | None
+
+
+@dataclass(frozen=True)
+class KeyList:
+    """One page of the keys that a filter finds, and how many it finds in all."""
+
+    rows: list[KeyRow]
+    count: int
+    asked: KeyFilter
+
+    @property
+    def has_more(self) -> bool:
+        return self.asked.page * PAGE < self.count
+
+    @property
+    def first(self) -> int:
+        return (self.asked.page - 1) * PAGE + 1
 
 
 @dataclass(frozen=True)
@@ -47,30 +84,67 @@ class Allowance:
         return self.keys_max is not None and self.live_keys >= self.keys_max
 
 
-def list_keys(session: Session, org: Org) -> list[KeyRow]:
-    """The keys of an organisation, live ones first, newest first; one query."""
-    now = clock.now()
+def list_keys(session: Session, org: Org, asked: KeyFilter | None = None) -> KeyList:
+    """A page of an organisation's keys, those not revoked first, newest first; two queries however many."""
+    asked, now = asked or KeyFilter(), clock.now()
+    found = (ApiKey.org_id == org.id, *_found_by(asked, now))
     rows = session.execute(
-        select(ApiKey, User.email)
+        select(ApiKey, User.email, KeyLastUse.at)
         .join(User, User.id == ApiKey.created_by)
-        .where(ApiKey.org_id == org.id)
+        .outerjoin(KeyLastUse, KeyLastUse.key_id == ApiKey.id)
+        .where(*found)
         .order_by(ApiKey.revoked_at.is_not(None), ApiKey.created_at.desc(), ApiKey.id)
+        .limit(PAGE)
+        .offset((asked.page - 1) * PAGE)
     )
-    return [
-        KeyRow(
-            id=key.id,
-            name=key.name,
-            prefix=key.prefix,
-            last_four=key.last_four,
-            environment=key.environment.value,
-            state=key.state(now),
-            created_at=key.created_at,
-            created_by=email,
-            expires_at=key.expires_at,
-            revoked_at=key.revoked_at,
+    shown = [_row(key, by=email, used_at=used_at, now=now) for key, email, used_at in rows]
+    count = session.scalar(select(func.count()).select_from(ApiKey).where(*found)) or 0
+    return KeyList(rows=shown, count=count, asked=asked)
+
+
+def _row(key: ApiKey, *, by: str, used_at: datetime | None, now: datetime) -> KeyRow:
+    return KeyRow(
+        id=key.id,
+        name=key.name,
+        prefix=key.prefix,
+        last_four=key.last_four,
+        environment=key.environment.value,
+        state=key.state(now),
+        created_at=key.created_at,
+        created_by=by,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+        was_rotated=key.successor_id is not None,
+        used_at=used_at,
+    )
+
+
+def _found_by(asked: KeyFilter, now: datetime) -> Iterator[ColumnElement[bool]]:
+    if asked.state:
+        yield _is_in(KeyState(asked.state), now)
+    if asked.environment:
+        yield ApiKey.environment == asked.environment
+    if asked.search:
+        # What people copy from a list: "plim_live_abcd…wxyz", or either end of it.
+        first, _, last = asked.search.partition("…")
+        yield or_(
+            ApiKey.name_folded.contains(asked.search.casefold(), autoescape=True),
+            and_(ApiKey.prefix.startswith(first, autoescape=True), ApiKey.last_four == last)
+            if last
+            else or_(ApiKey.prefix.startswith(first, autoescape=True), ApiKey.last_four == first),
         )
-        for key, email in rows
-    ]
+
+
+def _is_in(state: KeyState, now: datetime) -> ColumnElement[bool]:
+    """The state as `ApiKey.state` reads it, for the database."""
+    is_over = and_(ApiKey.expires_at.is_not(None), ApiKey.expires_at <= now)
+    alive = and_(ApiKey.revoked_at.is_(None), ~is_over)
+    return {
+        KeyState.REVOKED: ApiKey.revoked_at.is_not(None),
+        KeyState.EXPIRED: and_(ApiKey.revoked_at.is_(None), is_over),
+        KeyState.PAUSED: and_(alive, ApiKey.paused_at.is_not(None)),
+        KeyState.ACTIVE: and_(alive, ApiKey.paused_at.is_(None)),
+    }[state]
 
 
 def get_key(session: Session, org: Org, *, key_id: str, for_update: bool = False) -> ApiKey:
@@ -82,8 +156,111 @@ def get_key(session: Session, org: Org, *, key_id: str, for_update: bool = False
     return key
 
 
+def get_rules(session: Session, org_id: str) -> Rules:
+    """What the organisation asks of its own keys."""
+    row = session.get(KeyRules, org_id)
+    if row is None:
+        return Rules()
+    return Rules(
+        max_days=row.max_days,
+        expiry_required=row.expiry_required,
+        issuers=row.issuers,
+        pause_leaked=row.pause_leaked,
+    )
+
+
+@dataclass(frozen=True)
+class Sibling:
+    """Another key of the same rotations."""
+
+    id: str
+    name: str
+    state: KeyState
+    expires_at: datetime | None
+    last_four: str
+    use: KeyLastUse | None
+
+
+@dataclass(frozen=True)
+class KeyStory:
+    """What the key's page tells beyond the key itself.
+
+    `olds`: keys of the same rotations that still work, newest first; `successor`: what took its place.
+    """
+
+    issued_by: str
+    use: KeyLastUse | None
+    olds: tuple[Sibling, ...]
+    successor: Sibling | None
+    leaks: tuple[KeyLeak, ...]
+
+
+def get_story(session: Session, key: ApiKey) -> KeyStory:
+    """When a key was used, what it took the place of, and where it was found in public."""
+    now = clock.now()
+    rows = session.execute(
+        select(ApiKey, KeyLastUse)
+        .outerjoin(KeyLastUse, KeyLastUse.key_id == ApiKey.id)
+        .where(ApiKey.lineage == key.lineage, ApiKey.org_id == key.org_id)
+        .order_by(ApiKey.created_at.desc(), ApiKey.id.desc())
+    ).all()
+    use = next((use for each, use in rows if each.id == key.id), None)
+    others = {
+        each.id: Sibling(each.id, each.name, each.state(now), each.expires_at, each.last_four, used)
+        for each, used in rows
+        if each.id != key.id
+    }
+    leaks = select(KeyLeak).where(KeyLeak.key_id == key.id).order_by(KeyLeak.reported_at)
+    olds = (
+        others[each.id]
+        for each, _ in rows
+        if each.id in others and each.successor_id and each.created_at <= key.created_at
+    )
+    return KeyStory(
+        issued_by=session.scalar(select(User.email).where(User.id == key.created_by)) or "",
+        use=use,
+        olds=tuple(each for each in olds if each.state in {KeyState.ACTIVE, KeyState.PAUSED}),
+        successor=others.get(key.successor_id or ""),
+        leaks=tuple(session.scalars(leaks)),
+    )
+
+
+def count_beyond(session: Session, org_id: str, rules: Rules) -> int:
+    """How many live keys go on for longer than the rules would let a new one; they were there before."""
+    now = clock.now()
+    latest = rules.latest_end(now)
+    longer: list[ColumnElement[bool]] = []
+    if rules.must_end:
+        longer.append(ApiKey.expires_at.is_(None))
+    if latest is not None:
+        longer.append(ApiKey.expires_at > latest)
+    if not longer:
+        return 0
+    alive = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now)
+    beyond = (ApiKey.org_id == org_id, ApiKey.revoked_at.is_(None), alive, or_(*longer))
+    return session.scalar(select(func.count()).select_from(ApiKey).where(*beyond)) or 0
+
+
+def people_to_tell(session: Session, key: ApiKey) -> list[User]:
+    """Who hears of what happens to a key: owners, managers, and who issued it while they are a member."""
+    return list(
+        session.scalars(
+            select(User)
+            .join(Membership, Membership.user_id == User.id)
+            .where(
+                Membership.org_id == key.org_id,
+                or_(
+                    Membership.role.in_([Role.OWNER, Role.MANAGER]),
+                    and_(User.id == key.created_by, Membership.role != Role.VIEWER),
+                ),
+            )
+            .order_by(User.id)
+        )
+    )
+
+
 def count_live(session: Session, org_id: str, *, at: datetime) -> int:
-    """How many keys are active or paused."""
+    """How many keys are active or paused; an old one in its grace counts as one with its successor."""
     return (
         session.scalar(
             select(func.count())
@@ -91,6 +268,7 @@ def count_live(session: Session, org_id: str, *, at: datetime) -> int:
             .where(
                 ApiKey.org_id == org_id,
                 ApiKey.revoked_at.is_(None),
+                ApiKey.superseded_at.is_(None),
                 or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > at),
             )
         )
@@ -123,6 +301,7 @@ def build_key_records(
         ApiKey.expires_at,
         ApiKey.models,
         ApiKey.networks,
+        ApiKey.caps,
         ApiKey.paused_at,
         ApiKey.revoked_at,
     )
@@ -143,5 +322,5 @@ def _record(row: Row[*tuple[Any, ...]]) -> KeyRecord:
         expires_at=int(row.expires_at.timestamp()) if row.expires_at else None,
         models=None if row.models is None else tuple(row.models),
         networks=None if row.networks is None else tuple(row.networks),
-        caps=(),
+        caps=tuple(Cap(**cap) for cap in row.caps),
     )

@@ -1,39 +1,63 @@
-from flask import Blueprint, Response, url_for
+from flask import Blueprint, Response, request, url_for
 
 from portal.accounts.login import current_actor
+from portal.core import clock
 from portal.core.db import transaction
 from portal.core.errors import Conflict, Invalid
 from portal.keys import commands, queries
 from portal.keys.forms import IssueKeyForm, RevokeKeyForm
-from portal.keys.models import ApiKey
+from portal.keys.models import ApiKey, Environment, KeyState
+from portal.keys.policy import Rules, must_issue
+from portal.keys.queries import KeyFilter
 from portal.orgs.policy import Permission, may
 from portal.orgs.queries import get_org, is_confirmed, role_of
-from portal.web import responses
+from portal.web import filters, responses
 from portal.web.session import session, settings
 
 bp = Blueprint("keys", __name__, url_prefix="/orgs/<org>/keys")
+
+SEARCH_MAX = 80
+PAGES_MAX = 100_000
 
 
 @bp.get("")
 def keys(org: str) -> Response:
     actor = current_actor()
     found = get_org(session(), actor, org, needs=Permission.SEE_KEYS)
+    role = role_of(session(), actor, found.id)
     return responses.page(
         "keys/index.html",
-        fragment="keys/_key_table.html",
+        fragment="keys/_key_list.html",
         org=found,
-        may_issue=may(role_of(session(), actor, found.id), Permission.ISSUE_KEY),
+        may_issue=role in queries.get_rules(session(), found.id).issuing_roles,
+        may_manage=may(role, Permission.MANAGE_ORG),
         is_confirmed=is_confirmed(session(), found.id),
-        keys=queries.list_keys(session(), found),
+        keys=queries.list_keys(session(), found, _asked()),
+        states=list(KeyState),
+        environments=list(Environment),
         allowance=queries.get_allowance(session(), found),
+    )
+
+
+def _asked() -> KeyFilter:
+    """What the address asks for; what it cannot mean is left out."""
+    state, environment = (request.args.get(name, "") for name in ("state", "environment"))
+    return KeyFilter(
+        search=request.args.get("q", "").strip()[:SEARCH_MAX],
+        state=state if state in set(KeyState) else "",
+        environment=environment if environment in set(Environment) else "",
+        page=min(max(request.args.get("page", 1, type=int), 1), PAGES_MAX),
     )
 
 
 @bp.get("/new")
 def new_key(org: str) -> Response:
-    found = get_org(session(), current_actor(), org, needs=Permission.ISSUE_KEY)
+    actor = current_actor()
+    found = get_org(session(), actor, org, needs=Permission.ISSUE_KEY)
+    rules = queries.get_rules(session(), found.id)
+    must_issue(rules, role_of(session(), actor, found.id))
     form = IssueKeyForm().offer(queries.get_allowance(session(), found).models)
-    return responses.page("keys/new.html", org=found, form=form)
+    return responses.page("keys/new.html", org=found, form=form, rule=rule_of_end(rules))
 
 
 @bp.post("")
@@ -57,8 +81,9 @@ def issue_key(org: str) -> Response:
         fragment="keys/_issued.html",
         org=found,
         issued=issued,
-        model=_first_model(issued.key, allowance),
+        model=first_model(issued.key, allowance),
         api_url=settings().api_url,
+        old=None,
     )
 
 
@@ -94,10 +119,23 @@ def _new_key_again(form: IssueKeyForm, org: str) -> Response:
     # Read afresh: where a command refused, what was loaded before went with its transaction.
     found = get_org(session(), current_actor(), org, needs=Permission.ISSUE_KEY)
     return responses.invalid(
-        "keys/new.html", fragment="keys/_new_key_form.html", form=form, org=found
+        "keys/new.html",
+        fragment="keys/_new_key_form.html",
+        form=form,
+        org=found,
+        rule=rule_of_end(queries.get_rules(session(), found.id)),
     )
 
 
-def _first_model(key: ApiKey, allowance: queries.Allowance) -> str:
+def rule_of_end(rules: Rules) -> str | None:
+    """What the organisation's rules say of a new key's end."""
+    latest = rules.latest_end(clock.now())
+    if latest is not None:
+        until = filters.instant(latest.replace(second=0))
+        return f"Your organisation asks for an end, at the latest {until}."
+    return "Your organisation asks for an end." if rules.must_end else None
+
+
+def first_model(key: ApiKey, allowance: queries.Allowance) -> str:
     """A model for the first call: one that the key may use."""
     return next(iter(key.models or allowance.models), "")
