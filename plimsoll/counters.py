@@ -7,19 +7,28 @@ from the store when it is first needed and lives as long as somebody holds it or
 
 import threading
 import weakref
+from sqlite3 import Connection
+from typing import TYPE_CHECKING
 
+from plimsoll import spool
 from plimsoll.clock import SteadyTime
 from plimsoll.contract.limits import Cell, Kind
 from plimsoll.contract.windows import EMPTY, State
+from plimsoll.spool import Metered
 from plimsoll.store import Store
+from plimsoll.usage import Tally
+
+if TYPE_CHECKING:
+    from plimsoll.plans import PlannedLimit
 
 
 class Counter:
     """The state of one limit for one organisation. Changed only under the enforcer's lock."""
 
-    __slots__ = ("__weakref__", "is_kept", "name", "state")
+    __slots__ = ("__weakref__", "is_kept", "name", "owner", "state")
 
-    def __init__(self, name: str, state: State, *, is_kept: bool) -> None:
+    def __init__(self, owner: str, name: str, state: State, *, is_kept: bool) -> None:
+        self.owner = owner
         self.name = name
         self.state = state
         # Requests in flight end with the process; what counts them is not saved.
@@ -35,8 +44,10 @@ class LocalCounters:
         self._steady = steady
         self._lock = threading.Lock()
         self._counters: weakref.WeakValueDictionary[str, Counter] = weakref.WeakValueDictionary()
-        # Strong references until saved, so that nothing unsaved can be forgotten.
-        self.dirty: set[Counter] = set()
+        # Strong references until saved, so that nothing unsaved can be forgotten; with each the
+        # limit that it last stood under.
+        self.dirty: dict[Counter, PlannedLimit] = {}
+        self.tally = Tally()
 
     def get(self, owner: str, cell: Cell) -> Counter:
         """The counter of an organisation's or a lineage's limit."""
@@ -49,23 +60,56 @@ class LocalCounters:
                 if cell.kind is Kind.BUCKET:
                     mark = min(mark, int(self._steady.now() * 1000))
                 kept = cell.kind is not Kind.CONCURRENCY
-                counter = self._counters[name] = Counter(name, (used, mark), is_kept=kept)
+                counter = self._counters[name] = Counter(owner, name, (used, mark), is_kept=kept)
             return counter
 
-    def save(self, lock: threading.Lock, **meta: int) -> None:
-        """Write what changed since the last call; `lock` is what guards the states.
+    def save(self, lock: threading.Lock, times: tuple[int, int], **meta: int) -> None:
+        """Write what changed since the last call, and what was counted; `lock` guards both.
 
-        `meta` are small facts to keep beside them.
+        `times` are Unix milliseconds by the portal's clock and by the steady one; `meta` are small
+        facts to keep beside them.
         """
         with lock:
-            changed, self.dirty = self.dirty, set()
-            rows = [(each.name, *each.state) for each in changed if each.is_kept]
+            changed, self.dirty = self.dirty, {}
+            states = [each.state for each in changed]
+            counted = self.tally.take()
         known = self._store.meta
-        if not rows and all(known.get(name) == value for name, value in meta.items()):
+        if not (changed or counted) and all(known.get(name) == meta[name] for name in meta):
             return
+        rows = [
+            (each.name, *state) for each, state in zip(changed, states, strict=True) if each.is_kept
+        ]
+        metered = [
+            _metered(planned, state, times)
+            for planned, state in zip(changed.values(), states, strict=True)
+        ]
+
+        def also(connection: Connection) -> None:
+            spool.add(connection, counted)
+            spool.add_metered(connection, metered)
+
         try:
-            self._store.save(rows, **meta)
+            self._store.save(rows, also=also, **meta)
         except BaseException:
             with lock:
-                self.dirty |= changed
+                self.dirty = {**changed, **self.dirty}
+                self.tally.give_back(counted)
             raise
+
+
+def _metered(planned: "PlannedLimit", state: State, times: tuple[int, int]) -> Metered:
+    """How a counter stands, as the portal is told (EXACT.md 28): whole seconds by its own clock.
+
+    A cap's counter belongs to the key's lineage, all others to the organisation.
+    """
+    at = times[planned.is_bucket]
+    fields: dict[str, int | None] = {
+        "used": planned.gauge.used(state, at),
+        "quota": planned.gauge.quota,
+        "at": times[0] // 1000,
+    }
+    if planned.gauge.kind is not Kind.CONCURRENCY:
+        free_at = planned.gauge.free_at_ms(state, at)
+        name = "full_at" if planned.is_bucket else "resets_at"
+        fields[name] = None if free_at is None else -((at - times[0] - free_at) // 1000)
+    return Metered(planned.counter.owner.rpartition(":")[2], planned.name, fields)

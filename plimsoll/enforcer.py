@@ -4,7 +4,6 @@ One decision is atomic over all limits that apply: either each of them takes its
 """
 
 import hashlib
-import ipaddress
 import itertools
 import secrets
 import threading
@@ -20,6 +19,8 @@ from plimsoll.counters import LocalCounters
 from plimsoll.decision import Code, Decision, Readings
 from plimsoll.plans import METRIC_ORDER, Plan, PlannedLimit, Planner
 from plimsoll.replica import Key, Org, Replica
+from plimsoll.spool import Place
+from plimsoll.usage import place_of, refusing_name
 
 KEY_PREFIXES = ("plim_live_", "plim_test_")
 # A reservation that is not settled by then stands as used.
@@ -46,6 +47,8 @@ _IN_FLIGHT = METRIC_ORDER["concurrent_requests"]
 class _Reservation(NamedTuple):
     """An admitted request that is not settled yet; `amounts` by place in `METRIC_ORDER`."""
 
+    key: str
+    model: str
     at_ms: int
     limits: tuple[PlannedLimit, ...]
     states: list[State]
@@ -111,13 +114,14 @@ class Enforcer:
             return self._refuse(key)
         plan = self._plan(key, model, client_ip=client_ip, now=now)
         if isinstance(plan, Code):
-            return self._refuse(plan, key)
+            return self._refuse(plan, key, model=model)
         output = plan.reserve_output if max_tokens is None else max_tokens
         total = input_tokens + output
         if max_tokens is None and plan.reserve_total is not None:
             total = max(input_tokens, plan.reserve_total)
         # By place in METRIC_ORDER: requests, input, output, total, in flight, spend.
-        return self._decide(key, plan, (1, input_tokens, output, total, 1, 1), now=now)
+        amounts = (1, input_tokens, output, total, 1, 1)
+        return self._decide(key, plan, amounts, model=model or "", now=now)
 
     def refusal(self, secret: str | None, *, client_ip: str | None = None) -> Decision | None:
         """The refusal that needs no look at the request: of the key, organisation or network.
@@ -130,12 +134,10 @@ class Enforcer:
         if isinstance(key, Code):
             return self._refuse(key)
         org = self._admit_key(key, client_ip, now)
-        refused = self._refuse(org, key) if isinstance(org, Code) else None
         # What an observing gateway lets pass is counted by the check that follows.
-        if refused is not None and refused.allowed:
-            self.tally[refused.code] -= 1
+        if not isinstance(org, Code) or self._lets_pass(org):
             return None
-        return refused
+        return self._refuse(org, key)
 
     def limits(self, secret: str | None, *, client_ip: str | None = None) -> Decision:
         """All limits of the key's organisation and of the key, read without counting anything."""
@@ -145,10 +147,10 @@ class Enforcer:
             return self._refuse(key)
         org = self._admit_key(key, client_ip, now)
         if isinstance(org, Code):
-            return self._refuse(org, key)
+            return self._refuse(org, key, is_call=False)
         plans = self._planner.all_plans(key, org, now=now)
         if isinstance(plans, Code):
-            return self._refuse(plans, key)
+            return self._refuse(plans, key, is_call=False)
         # A shared limit is part of every model's plan.
         limits = tuple({limit.name: limit for plan in plans for limit in plan.limits}.values())
         times = self._times(now)
@@ -198,10 +200,10 @@ class Enforcer:
         return len(self._open)
 
     def save(self) -> None:
-        """Write the counters that changed to the store; call it each second and at the end."""
+        """Write changed counters, and what was counted, to the store; call it each second and at the end."""
         heard_at = self.replica.heard_at()
         age = {} if heard_at is None else {"heard_at": heard_at}
-        self._counters.save(self._lock, **age)
+        self._counters.save(self._lock, self._times(self.replica.time.now()), **age)
 
     # ---- whose request it is ----
 
@@ -246,7 +248,7 @@ class Enforcer:
             return Code.NOT_READY
         if org.record.state == "suspended":
             return Code.ORG_SUSPENDED
-        if key.networks is not None and not _is_within(client_ip, key):
+        if not key.allows_address(client_ip):
             return Code.NETWORK_NOT_ALLOWED
         return org
 
@@ -263,7 +265,9 @@ class Enforcer:
 
     # ---- the decision ----
 
-    def _decide(self, key: Key, plan: Plan, amounts: tuple[int, ...], *, now: float) -> Decision:
+    def _decide(
+        self, key: Key, plan: Plan, amounts: tuple[int, ...], *, model: str, now: float
+    ) -> Decision:
         planned, times = plan.limits, self._times(now)
         with self._lock:
             self._drop_unsettled(times[1])
@@ -272,14 +276,21 @@ class Enforcer:
                 for each in planned
             ]
             if not any(waits):
-                return self._charge(key, plan, amounts, times=times)
+                return self._charge(key, plan, amounts, model=model, times=times)
             states = [each.counter.state for each in planned]
+            self._count_refused(planned, waits, place=place_of(times, key.id, model))
         code = Code.REQUEST_TOO_LARGE if NEVER in waits else Code.LIMIT_EXCEEDED
         readings = Readings(planned, states, times, waits, plan.policy, plan.announced)
         return self._counted(_about(code, key, readings=readings))
 
     def _charge(
-        self, key: Key, plan: Plan, amounts: tuple[int, ...], *, times: tuple[int, int]
+        self,
+        key: Key,
+        plan: Plan,
+        amounts: tuple[int, ...],
+        *,
+        model: str,
+        times: tuple[int, int],
     ) -> Decision:
         states = []
         dirty = self._counters.dirty
@@ -289,9 +300,12 @@ class Enforcer:
                 counter.state, _charged(each, amounts), times[each.is_bucket]
             )
             states.append(counter.state)
-            dirty.add(counter)
+            dirty[counter] = each
+        self._counters.tally.admit(place_of(times, key.id, model), amounts[1], amounts[2])
         decision_id = self._series + str(next(self._numbers))
-        self._open[decision_id] = _Reservation(times[1], plan.limits, states, amounts)
+        self._open[decision_id] = _Reservation(
+            key.id, model, times[1], plan.limits, states, amounts
+        )
         self.tally[Code.ALLOWED] += 1
         readings = Readings(plan.limits, states, times, (), plan.policy, plan.announced)
         return _about(Code.ALLOWED, key, decision_id=decision_id, readings=readings)
@@ -304,7 +318,10 @@ class Enforcer:
             counter.state = each.gauge.settle(
                 counter.state, hold, actual=actual[each.metric], now_ms=times[each.is_bucket]
             )
-            self._counters.dirty.add(counter)
+            # A plan made since, perhaps of another tier, says better under what it stands.
+            self._counters.dirty.setdefault(counter, each)
+        place = place_of(times, reservation.key, reservation.model)
+        self._counters.tally.settle(place, reservation.amounts, actual)
 
     def _drop_unsettled(self, steady_ms: int) -> None:
         # In order of admission, so only the oldest has to be looked at.
@@ -320,19 +337,39 @@ class Enforcer:
                 if each.metric == _IN_FLIGHT:
                     state = each.counter.state
                     each.counter.state = each.gauge.settle(state, hold, actual=0, now_ms=steady_ms)
+                    self._counters.dirty.setdefault(each.counter, each)
 
     def _times(self, now: float) -> tuple[int, int]:
         """Unix milliseconds by the portal's clock, and as even as the monotonic clock."""
         return int(now * 1000), int(self._steady.now() * 1000)
 
-    def _refuse(self, code: Code, key: Key | None = None) -> Decision:
-        return self._counted(Decision(code) if key is None else _about(code, key))
+    def _count_refused(
+        self, planned: Sequence[PlannedLimit], waits: Sequence[int], *, place: Place
+    ) -> None:
+        name = refusing_name((each.name for each in planned), waits)
+        self._counters.tally.refuse(place, name, is_known=True)
+        for each, wait in zip(planned, waits, strict=True):
+            # The portal must not show as empty what refuses, whatever was lost in a kill.
+            if wait:
+                self._counters.dirty[each.counter] = each
+
+    def _refuse(
+        self, code: Code, key: Key | None = None, *, model: str | None = None, is_call: bool = True
+    ) -> Decision:
+        if key is None:
+            return self._counted(Decision(code))
+        if is_call:
+            place = place_of(self._times(self.replica.time.now()), key.id, model or "")
+            with self._lock:
+                self._counters.tally.refuse(place, code.value, is_known=False)
+        return self._counted(_about(code, key))
 
     def _counted(self, refused: Decision) -> Decision:
         self.tally[refused.code] += 1
-        if self.is_observing and refused.code not in _REFUSED_ALWAYS:
-            return refused._replace(is_observed=True)
-        return refused
+        return refused._replace(is_observed=True) if self._lets_pass(refused.code) else refused
+
+    def _lets_pass(self, code: Code) -> bool:
+        return self.is_observing and code not in _REFUSED_ALWAYS
 
 
 _NOTHING = (0,) * len(METRIC_ORDER)
@@ -351,16 +388,3 @@ def _about(
     if record is None:
         return Decision(code, "", None, key.id)
     return Decision(code, decision_id, record.org, key.id, record.environment, readings)
-
-
-def _is_within(client_ip: str | None, key: Key) -> bool:
-    if client_ip is None:
-        return False
-    try:
-        address = ipaddress.ip_address(client_ip)
-    except ValueError:
-        return False
-    # An IPv4 caller seen through an IPv6 socket is still that caller.
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in network for network in key.networks or ())

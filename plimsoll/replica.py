@@ -51,6 +51,19 @@ class Key(NamedTuple):
     models: frozenset[str] | None
     plans: dict[Any, Any]
 
+    def allows_address(self, client_ip: str | None) -> bool:
+        """Whether the key may be used from an address; one for any network asks for none."""
+        if self.networks is None:
+            return True
+        try:
+            address = ipaddress.ip_address(client_ip or "")
+        except ValueError:
+            return False
+        # An IPv4 caller seen through an IPv6 socket is still that caller.
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self.networks)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Org:

@@ -13,6 +13,7 @@ import orjson
 import plimsoll
 from plimsoll.reading import Nack
 from plimsoll.replica import Replica
+from plimsoll.spool import Spool
 from plimsoll.transport import LinkLost, Portal, Refused
 
 logger = logging.getLogger(__name__)
@@ -23,10 +24,11 @@ _ACCEPTED = range(200, 300)
 class Reporter:
     """Sends reports when asked to; what fails is sent again with the next one."""
 
-    def __init__(self, replica: Replica, portal: Portal) -> None:
+    def __init__(self, replica: Replica, portal: Portal, spool: Spool) -> None:
         self.thread = threading.Thread(target=self._run, name="plimsoll-reporter", daemon=True)
         self._replica = replica
         self._portal = portal
+        self._spool = spool
         self._wake = threading.Condition()
         self._is_due = False
         self._is_closed = False
@@ -88,7 +90,8 @@ class Reporter:
             "records": records,
             "lag_ms": self._lag_ms,
             "store_bytes": self._replica.store.size_bytes(),
-            "spool": 0,
+            "spool": self._spool.waiting,
+            "parked": self._spool.parked,
             "counters": "local",
             "log_size": self._replica.logbook.size,
         }

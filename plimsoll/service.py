@@ -167,6 +167,8 @@ def health(gateway: Gateway) -> dict[str, Any]:
         "log_problem": None if problem is None else problem.code,
         "clock_offset_seconds": round(offset, 1) if abs(offset) > _OFFSET_SHOWN_SECONDS else None,
         "counters": "local",
+        "usage_waiting": gateway.follower.sender.spool.waiting,
+        "usage_parked": gateway.follower.sender.spool.parked,
         "observing": gateway.enforcer.is_observing,
         "boot": gateway.store.boot,
         "version": plimsoll.__version__,
@@ -187,6 +189,8 @@ def metrics(gateway: Gateway) -> str:
         "plimsoll_log_trusted": int(report["log_problem"] is None),
         "plimsoll_unsettled": gateway.enforcer.unsettled,
         "plimsoll_store_bytes": gateway.store.size_bytes(),
+        "plimsoll_usage_waiting_rows": report["usage_waiting"],
+        "plimsoll_usage_parked_batches": report["usage_parked"],
     }
     lines = []
     for name, value in gauges.items():

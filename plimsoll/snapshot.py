@@ -1,7 +1,7 @@
 """Loading a whole state into a new file, which takes the old one's place when it adds up.
 
 The new file needs no safety of its own until then: a killed load leaves a file without the mark
-of a complete one, which the next start removes. Log, counters, revocations once seen and the
+of a complete one, which the next start removes. Log, counters, spool, revocations once seen and the
 small facts are carried over from the old file at the moment of the swap.
 """
 
@@ -36,6 +36,9 @@ INSERT INTO meta SELECT * FROM old.meta WHERE true ON CONFLICT DO NOTHING;
 INSERT INTO log SELECT * FROM old.log;
 INSERT INTO counter SELECT * FROM old.counter;
 INSERT OR REPLACE INTO revoked SELECT * FROM old.revoked;
+INSERT INTO usage SELECT * FROM old.usage;
+INSERT INTO metered SELECT * FROM old.metered;
+INSERT INTO batch SELECT * FROM old.batch;
 """
 
 

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,11 @@ class Store:
             ).fetchone()
         return found
 
+    def ask(self, query: str) -> Any:
+        """The first row of a small question, None where there is none."""
+        with self._read_lock:
+            return self._read.execute(query).fetchone()
+
     def size_bytes(self) -> int:
         """Size of the store on disk."""
         files = self.directory.glob("state-*")
@@ -141,11 +146,22 @@ class Store:
         with self.transaction() as connection:
             tables.write_revoked(connection, revoked, at)
 
-    def save(self, counters: Iterable[tuple[str, int, int]], **meta: int) -> None:
-        """Write counters (name, used, mark in Unix milliseconds) and small facts beside them."""
+    def save(
+        self,
+        counters: Iterable[tuple[str, int, int]],
+        *,
+        also: Callable[[sqlite3.Connection], object] | None = None,
+        **meta: int,
+    ) -> None:
+        """Write counters (name, used, mark in Unix milliseconds) and small facts beside them.
+
+        `also` writes more in the same transaction.
+        """
         with self.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?, ?)", counters)
             tables.write_meta(connection, meta)
+            if also is not None:
+                also(connection)
         self.meta.update(meta)
 
     def set_meta(self, **values: str | int | bytes) -> None:
@@ -154,17 +170,31 @@ class Store:
             tables.write_meta(connection, values)
         self._reload_meta()
 
+    def take_boot(self, boot: int) -> None:
+        """Go on as a later boot than ours, since the portal knows of later ones (EXACT.md 29)."""
+        if boot > self.boot:
+            self.set_meta(boot=boot)
+
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """One local transaction; rolled back by any exception."""
+    def transaction(self, *, is_synced: bool = False) -> Iterator[sqlite3.Connection]:
+        """One local transaction; rolled back by any exception.
+
+        One that `is_synced` is on disk when it ends, with all before it, also if the power fails.
+        """
         with self._write_lock:
+            if is_synced:
+                self._write.execute("PRAGMA synchronous = FULL")
             self._write.execute("BEGIN IMMEDIATE")
             try:
                 yield self._write
             except BaseException:
                 self._write.execute("ROLLBACK")
                 raise
-            self._write.execute("COMMIT")
+            else:
+                self._write.execute("COMMIT")
+            finally:
+                if is_synced:
+                    self._write.execute("PRAGMA synchronous = NORMAL")
 
     # ---- a new file ----
 
@@ -232,6 +262,7 @@ class Store:
         try:
             if not tables.is_complete(self._write):
                 tables.create_all(self._write)
+            tables.create_spool(self._write)
             self._read = tables.connect(self._path)
         except BaseException:
             self._write.close()

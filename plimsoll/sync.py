@@ -1,7 +1,7 @@
 """The follower: keeps a replica level with the portal, for ever (SYNC.md section 3).
 
-One thread reads the open stream, one sends reports on a connection that is kept alive, so that an
-acknowledgement never waits for a revocation and no revocation for an acknowledgement. Neither
+One thread reads the open stream, one sends reports and one usage, each on a connection that is kept
+alive, so that an acknowledgement never waits for a revocation and no revocation for either. None
 ever gives up: what a gateway has verified it goes on deciding from.
 """
 
@@ -19,6 +19,7 @@ from plimsoll.replica import Replica
 from plimsoll.report import Reporter
 from plimsoll.snapshot import Snapshot
 from plimsoll.transport import LinkLost, Portal, Refused, SnapshotRequired, Unavailable
+from plimsoll.usage import Sender
 from plimsoll.wire import Bye, Commit, Heartbeat, Hello, LineSplitter, parse_line
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class Follower:
         """Nothing is sent before `start`. `token` may be a function, asked at each connection."""
         self.replica = replica
         self._portal = Portal(portal_url, token, transport=transport)
-        self._reporter = Reporter(replica, self._portal)
+        self.sender = Sender(replica, self._portal, jitter=jitter)
+        self._reporter = Reporter(replica, self._portal, self.sender.spool)
         self._jitter = jitter
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="plimsoll-follower", daemon=True)
@@ -102,14 +104,16 @@ class Follower:
     def start(self) -> None:
         """Begin to follow in threads of our own."""
         self._reporter.start()
+        self.sender.start()
         self._thread.start()
 
     def close(self) -> None:
         """Stop within 2 seconds, wherever the threads are."""
         self._stop.set()
         self._reporter.close()
+        self.sender.close()
         self._portal.abort()
-        for thread in (self._thread, self._reporter.thread):
+        for thread in (self._thread, self._reporter.thread, self.sender.thread):
             if thread.ident is not None:
                 thread.join(CLOSE_SECONDS)
         self._portal.close()

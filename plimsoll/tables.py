@@ -31,6 +31,21 @@ CREATE TABLE revoked (id TEXT PRIMARY KEY, seen_at INTEGER NOT NULL) WITHOUT ROW
 CREATE TABLE counter (name TEXT PRIMARY KEY, used INTEGER NOT NULL, at INTEGER NOT NULL)
     WITHOUT ROWID;
 """
+# What waits to be reported (`plimsoll.spool`); a batch with a code is parked.
+_SPOOL = """
+CREATE TABLE IF NOT EXISTS usage (
+    minute INTEGER NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, requests INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, refused BLOB,
+    PRIMARY KEY (minute, key, model)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS metered (
+    owner TEXT NOT NULL, name TEXT NOT NULL, fields BLOB NOT NULL, PRIMARY KEY (owner, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batch (
+    boot INTEGER NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, code TEXT,
+    PRIMARY KEY (boot, seq)
+);
+"""
 # Built after a snapshot's rows: sorting once is several times as fast as keeping order.
 _INDEXES = """
 CREATE UNIQUE INDEX record_id ON record (kind, id);
@@ -127,7 +142,12 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def create_tables(connection: sqlite3.Connection) -> None:
     """The tables of a new file, without indexes."""
-    connection.executescript(_TABLES)
+    connection.executescript(_TABLES + _SPOOL)
+
+
+def create_spool(connection: sqlite3.Connection) -> None:
+    """The tables of the spool, in a file that was begun without them."""
+    connection.executescript(_SPOOL)
 
 
 def create_indexes(connection: sqlite3.Connection) -> None:
@@ -137,7 +157,7 @@ def create_indexes(connection: sqlite3.Connection) -> None:
 
 def create_all(connection: sqlite3.Connection) -> None:
     """A whole new file, in one transaction."""
-    connection.executescript(f"BEGIN; {_TABLES} {_INDEXES} {_COMPLETE} COMMIT;")
+    connection.executescript(f"BEGIN; {_TABLES} {_SPOOL} {_INDEXES} {_COMPLETE} COMMIT;")
 
 
 def is_complete(connection: sqlite3.Connection) -> bool:

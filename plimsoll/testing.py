@@ -28,6 +28,7 @@ from plimsoll.clock import Clock, SystemClock
 from plimsoll.contract import canonical, records, tokens
 from plimsoll.testing_clock import ManualClock
 from plimsoll.testing_log import FakeLog
+from plimsoll.testing_usage import FakeIngest
 
 if TYPE_CHECKING:
     import httpx2
@@ -67,6 +68,7 @@ class FakePortal(FakeLog):
         # What was asked (path with query) and reported, oldest first.
         self.requests: list[str] = []
         self.reports: list[dict[str, Any]] = []
+        self.usage = FakeIngest()
         # Faults: no answer at all, and a hand on the lines of each answer and each batch.
         self.is_down = False
         self.tamper: Tamper | None = None
@@ -247,6 +249,9 @@ class FakePortal(FakeLog):
         if path == "/sync/v1/report":
             self.reports.append(orjson.loads(body))
             return _OK, [b"{}"]
+        if path == "/sync/v1/usage":
+            status, said = self.usage.take(body)
+            return status, [orjson.dumps(said)]
         if path != "/sync/v1/state":
             return _NOT_FOUND, []
         return self._state(parse_qs(query))

@@ -1,4 +1,4 @@
-"""HTTP to the portal: the open state stream and the reports, and a way to end both at once.
+"""HTTP to the portal: the open state stream, reports and usage, and a way to end both at once.
 
 The HTTP client takes longer to load than a gateway takes to be ready, so it is loaded by the
 threads that use it.
@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
+
+import orjson
 
 from plimsoll.contract.records import WIRE_VERSION
 from plimsoll.errors import PlimsollError, ProtocolError
@@ -121,19 +123,26 @@ class Portal:
         Raises:
             LinkLost: no answer.
         """
-        import httpx2
+        return self._post("report", body).status_code
 
+    def usage(self, body: bytes) -> tuple[int, dict[str, Any]]:
+        """`POST /sync/v1/usage`; answers the status and, where it is JSON, what was said.
+
+        Raises:
+            Refused, Unavailable: by the answer's status.
+            LinkLost: no answer.
+        """
+        response = self._post("usage", body)
+        if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            raise Refused(str(response.status_code))
+        if response.status_code in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
+            retry_seconds = _retry_seconds(response.headers.get("Retry-After"))
+            raise Unavailable(str(response.status_code), retry_seconds)
         try:
-            response = self._client("report", kept_alive=1).post(
-                f"{self.url}/sync/v1/report",
-                content=body,
-                headers=self._headers({"Content-Type": "application/json"}),
-                timeout=httpx2.Timeout(_REPORT_SECONDS, connect=_CONNECT_SECONDS),
-                extensions={"trace": self._tracer("report")},
-            )
-        except httpx2.HTTPError as error:
-            raise LinkLost(f"{type(error).__name__}: {error}") from error
-        return response.status_code
+            said = orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            said = None
+        return response.status_code, said if isinstance(said, dict) else {}
 
     def abort(self) -> None:
         """End what is under way, from another thread: readers meet the end of their stream."""
@@ -154,6 +163,20 @@ class Portal:
             client.close()
 
     # ---- inside ----
+
+    def _post(self, purpose: str, body: bytes) -> "httpx2.Response":
+        import httpx2
+
+        try:
+            return self._client(purpose, kept_alive=1).post(
+                f"{self.url}/sync/v1/{purpose}",
+                content=body,
+                headers=self._headers({"Content-Type": "application/json"}),
+                timeout=httpx2.Timeout(_REPORT_SECONDS, connect=_CONNECT_SECONDS),
+                extensions={"trace": self._tracer(purpose)},
+            )
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            raise LinkLost(f"{type(error).__name__}: {error}") from error
 
     @property
     def _is_near(self) -> bool:
