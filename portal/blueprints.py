@@ -2,8 +2,11 @@
 
 from flask import Flask
 
+from portal.accounts import address_views as address
 from portal.accounts import cli as accounts_cli
 from portal.accounts import factor_views as second_factor
+from portal.accounts import reset_views as resets
+from portal.accounts import session_views as own_sessions
 from portal.accounts import views as accounts
 from portal.admin import bulk, change_acts, change_news, changes
 from portal.admin import gateways as admin_gateways
@@ -51,12 +54,15 @@ EVERYONE = (
     docs,
     health,
     accounts,
+    resets,
     join,
     leaks,
 )
 # … from here a person …
 SIGNED_IN = (
     second_factor,
+    address,
+    own_sessions,
     console,
     own_orgs,
     orgs,

@@ -1,6 +1,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from plimsoll.contract.fold import LimitInForce, Policy
@@ -11,6 +12,7 @@ from portal.changelog.ahead import Outline, outline
 from portal.changelog.table import ALL_MODELS_TEXT, page_order
 from portal.core import clock
 from portal.core.actor import Actor
+from portal.keys.models import ApiKey
 from portal.keys.queries import count_live
 from portal.orgs.models import Org
 from portal.orgs.policy import Permission, may
@@ -129,3 +131,11 @@ def _table(in_force: Policy, tier: Tier) -> LimitTable:
         row = rows.setdefault(words.capital(words.measure(limit.cell)), {})
         row[name] = words.amount(limit.cell.metric, limit.quota)
     return LimitTable(models=tuple(limits), rows=tuple(rows.items()))
+
+
+def count_keys_of(session: Session, org_id: str, *, user_id: str) -> int:
+    """How many keys that are not revoked a person has issued in an organisation."""
+    query = select(func.count()).where(
+        ApiKey.org_id == org_id, ApiKey.created_by == user_id, ApiKey.revoked_at.is_(None)
+    )
+    return session.scalar(query) or 0

@@ -1,6 +1,4 @@
-from typing import Any
-
-from flask import Blueprint, Response, g, request, url_for
+from flask import Blueprint, Response, url_for
 
 from portal.accounts import login, passwords
 from portal.accounts.commands import Origin
@@ -8,13 +6,14 @@ from portal.accounts.errors import PersonExists
 from portal.accounts.login import current_actor
 from portal.accounts.views import browser
 from portal.console.forms import SignUpForm
+from portal.console.orgs import current_membership
 from portal.console.queries import get_dashboard
 from portal.core.db import transaction
 from portal.core.errors import TooMany
 from portal.orgs.errors import SlugTaken
 from portal.orgs.models import Org
 from portal.orgs.policy import Permission
-from portal.orgs.queries import get_org, list_orgs_of
+from portal.orgs.queries import get_org
 from portal.tiers import commands
 from portal.web import responses, throttle
 from portal.web.public import public
@@ -25,26 +24,6 @@ bp = Blueprint("console", __name__)
 RACES_MAX = 3
 
 
-@bp.app_context_processor
-def provide_current_org() -> dict[str, Any]:
-    """The organisation that pages of a signed-in person are about."""
-    return {"current_org": current_org()}
-
-
-def current_org() -> Org | None:
-    """The organisation in the address if the person is a member, else the first that they joined."""
-    person = login.viewer()
-    if person is None:
-        return None
-    if "current_org" not in g:
-        orgs = list_orgs_of(session(), person.user_id)
-        named = (request.view_args or {}).get("org")
-        found = [org for org in orgs if org.slug == named] or orgs
-        g.current_org = found[0] if found else None
-    chosen: Org | None = g.current_org
-    return chosen
-
-
 @bp.get("/")
 @public
 def home() -> Response:
@@ -52,12 +31,12 @@ def home() -> Response:
     person = login.viewer()
     if person is None:
         return responses.page("front.html")
-    org = current_org()
-    if org is None:
+    chosen = current_membership()
+    if chosen is None:
         if person.is_admin:
             return responses.done(url_for("admin.orgs"))
         return responses.page("console/no_org.html")
-    return _dashboard(org)
+    return _dashboard(chosen[0])
 
 
 @bp.get("/orgs/<org>")

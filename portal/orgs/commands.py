@@ -15,10 +15,17 @@ from portal.core.secrets import choose
 from portal.journal.commands import record
 from portal.journal.queries import find_event
 from portal.orgs import mails
-from portal.orgs.errors import AlreadySuspended, AlreadyTold, NotSuspended, SlugTaken
+from portal.orgs.errors import AlreadySuspended, AlreadyTold, NotSuspended, SlugTaken, SlugUsed
 from portal.orgs.models import Membership, Org, OrgSlug, Role
-from portal.orgs.policy import RESERVED_SLUGS, slug_from
-from portal.orgs.queries import owners
+from portal.orgs.policy import (
+    RESERVED_SLUGS,
+    Permission,
+    must_be_allowed,
+    must_be_slug,
+    slug_from,
+)
+from portal.orgs.queries import owners, role_of
+from portal.orgs.telling import tell
 
 SUFFIX_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
 
@@ -46,6 +53,57 @@ def _free_slug(session: Session, name: str) -> str:
     if taken is None and slug not in RESERVED_SLUGS:
         return slug
     return slug + "-" + "".join(choose(SUFFIX_ALPHABET) for _ in range(6))
+
+
+def rename_org(session: Session, *, actor: Actor, org: Org, name: str) -> None:
+    """Give an organisation, locked by the caller, another name; the same changes nothing. Raises Forbidden."""
+    must_be_allowed(role_of(session, actor, org.id), Permission.MANAGE_ORG)
+    was = org.name
+    if name == was:
+        return
+    org.name = name
+    record(session, actor, "org:renamed", org_id=org.id, subject_id=org.id, was=was, name=name)
+    tell(
+        session,
+        actor=actor,
+        org_id=org.id,
+        message=lambda to: mails.renamed(to=to, org=name, was=was, by=actor.name),
+    )
+
+
+def move_org(session: Session, *, actor: Actor, org: Org, slug: str, url: str) -> None:
+    """Give an organisation, locked by the caller, another slug; the old one stays its own and leads here.
+
+    Raises Forbidden, BadSlug, SlugUsed.
+    """
+    must_be_allowed(role_of(session, actor, org.id), Permission.MANAGE_ORG)
+    was = org.slug
+    if slug == was:
+        return
+    must_be_slug(slug)
+    _claim(session, org, slug)
+    org.slug = slug
+    record(session, actor, "org:moved", org_id=org.id, subject_id=org.id, was=was, slug=slug)
+    address = f"{url}/orgs/{slug}"
+    tell(
+        session,
+        actor=actor,
+        org_id=org.id,
+        message=lambda to: mails.moved(to=to, org=org.name, by=actor.name, address=address),
+    )
+
+
+def _claim(session: Session, org: Org, slug: str) -> None:
+    claimed = session.scalar(select(OrgSlug).where(OrgSlug.slug == slug))
+    if claimed is not None and claimed.org_id == org.id:
+        return  # it had this one before
+    session.add(OrgSlug(org_id=org.id, slug=slug))
+    try:
+        session.flush()  # the index decides, also between two at once
+    except IntegrityError as error:
+        if violates(error, "uq_org_slugs_slug"):
+            raise SlugUsed from error
+        raise
 
 
 def suspend_org(session: Session, *, actor: Actor, org: Org, reason: str) -> None:

@@ -2,12 +2,17 @@
 
 import re
 import unicodedata
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from portal.core.errors import Forbidden
-from portal.orgs.models import Role
+from portal.orgs.errors import BadSlug, InvitationOver
+from portal.orgs.models import Invitation, Role
 
 SLUG_MAX = 40
+INVITATION_LASTS = timedelta(days=7)
+# Typed ones may be as long as ours get with what tells two of one name apart.
+_SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?", re.ASCII)
 # Addresses of the portal's own below /orgs, and what a name without letters becomes.
 RESERVED_SLUGS = frozenset({"new", "org"})
 
@@ -64,6 +69,40 @@ def must_be_allowed(role: Role, permission: Permission) -> None:
     """Raises Forbidden."""
     if not may(role, permission):
         raise Forbidden(f"Your role here, {role.value}, does not allow this.")
+
+
+def roles_given_by(role: Role) -> tuple[Role, ...]:
+    """The roles that a member who manages members may give and take: an owner's only owners may."""
+    return tuple(each for each in Role if each is not Role.OWNER or may(role, Permission.HAND_OVER))
+
+
+def must_reach(role: Role, *others: Role) -> None:
+    """Raises Forbidden where one of `others` is not in a member's gift."""
+    if not set(others) <= set(roles_given_by(role)):
+        raise Forbidden("Only owners make and unmake owners.")
+
+
+def may_invite_as(role: Role, other: Role) -> bool:
+    """Whether a member with `role` may invite somebody as `other`."""
+    return may(role, Permission.MANAGE_MEMBERS) and other in roles_given_by(role)
+
+
+def must_be_open(invitation: Invitation | None, *, at: datetime) -> Invitation:
+    """The invitation, if it can be accepted now. Raises InvitationOver."""
+    if invitation is None or not is_open(invitation) or invitation.expires_at <= at:
+        raise InvitationOver
+    return invitation
+
+
+def is_open(invitation: Invitation) -> bool:
+    """Whether an invitation waits for its answer; its time may be over all the same."""
+    return invitation.accepted_at is None and invitation.revoked_at is None
+
+
+def must_be_slug(text: str) -> None:
+    """Raises BadSlug."""
+    if not _SLUG.fullmatch(text) or text in RESERVED_SLUGS:
+        raise BadSlug
 
 
 def slug_from(name: str) -> str:

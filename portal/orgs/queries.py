@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from portal.accounts.models import User
 from portal.core.actor import Actor
 from portal.core.errors import NotFound
-from portal.orgs.models import Membership, Org, Role
+from portal.orgs.errors import OrgMoved
+from portal.orgs.models import Membership, Org, OrgSlug, Role
 from portal.orgs.policy import Permission, must_be_allowed
 
 
@@ -29,7 +30,7 @@ def get_org(
 ) -> Org:
     """An organisation that the actor is a member of, with the right to `needs`.
 
-    Raises NotFound for outsiders, Forbidden for members without the right.
+    Raises NotFound for outsiders, Forbidden for members without the right, OrgMoved under an old slug.
     """
     query = (
         select(Org, Membership.role)
@@ -38,10 +39,21 @@ def get_org(
     )
     found = session.execute(query.with_for_update(of=Org) if for_update else query).first()
     if found is None:
-        raise NotFound
+        raise _not_here(session, actor, slug)
     org, role = found
     must_be_allowed(role, needs)
     return org
+
+
+def _not_here(session: Session, actor: Actor, slug: str) -> NotFound | OrgMoved:
+    """Why a member finds nothing under a slug: it may be an old one of an organisation of theirs."""
+    moved = session.scalar(
+        select(Org.slug)
+        .join(OrgSlug, OrgSlug.org_id == Org.id)
+        .join(Membership, Membership.org_id == Org.id)
+        .where(OrgSlug.slug == slug, Org.slug != slug, Membership.user_id == actor.user_id)
+    )
+    return NotFound() if moved is None else OrgMoved(moved)
 
 
 def role_of(session: Session, actor: Actor, org_id: str) -> Role:
@@ -57,11 +69,15 @@ def role_of(session: Session, actor: Actor, org_id: str) -> Role:
 
 
 def get_org_as_admin(session: Session, actor: Actor, slug: str, *, for_update: bool = False) -> Org:
-    """Any organisation, for the provider's staff. Raises NotFound."""
+    """Any organisation, for the provider's staff. Raises NotFound, OrgMoved."""
     query = select(Org).where(Org.slug == slug)
     org = session.scalar(query.with_for_update() if for_update else query)
-    if org is None or not actor.is_admin:
+    if not actor.is_admin:
         raise NotFound
+    if org is None:
+        renamed = select(Org.slug).join(OrgSlug, OrgSlug.org_id == Org.id)
+        moved = session.scalar(renamed.where(OrgSlug.slug == slug))
+        raise NotFound if moved is None else OrgMoved(moved)
     return org
 
 
@@ -75,6 +91,17 @@ def list_orgs_of(session: Session, user_id: str) -> list[Org]:
             .order_by(Membership.created_at, Org.id)
         )
     )
+
+
+def list_memberships(session: Session, user_id: str) -> list[tuple[Org, Role]]:
+    """A person's organisations with their role in each, by name: what the switcher shows."""
+    rows = session.execute(
+        select(Org, Membership.role)
+        .join(Membership, Membership.org_id == Org.id)
+        .where(Membership.user_id == user_id)
+        .order_by(Org.name, Org.id)
+    )
+    return [(org, role) for org, role in rows]
 
 
 def list_all_orgs(

@@ -26,7 +26,12 @@ RATES = {
     "sign_in_account": Rate(10, 900),  # by the e-mail address tried, wherever from
     "mail_link": Rate(5, 3600),  # mails to one address that somebody else may have typed
     "set_password": Rate(20, 3600),  # by address
+    "reset_password": Rate(20, 3600),  # by address
+    "change_address": Rate(5, 86400),  # by person; mails to whom they name
     "second_factor": Rate(10, 3600),  # by person; a whole day of it is right once in 1,400
+    "invite": Rate(100, 86400),  # by person; each is a mail to whom they name
+    "org_slug": Rate(10, 86400),  # by organisation; each is taken from all others for ever
+    "found_org": Rate(10, 86400),  # by person
     "feedback_thread": Rate(10, 3600),  # by person, as all that is said on the board
     "feedback_post": Rate(60, 3600),
     "feedback_vote": Rate(300, 3600),

@@ -26,6 +26,7 @@ from tests.support.chromium import faults
 from tests.support.factories import (
     actor_of,
     make_grant,
+    make_invitation,
     make_key,
     make_move,
     make_org,
@@ -55,6 +56,7 @@ PUBLIC = (
     "/signup/mail",
     "/login",
     "/set-password/{link}",
+    "/invitations/{invited}",
     "/design",
     "/dev/mail",
     "/dev/mail/{mail}",
@@ -66,13 +68,30 @@ MEMBER = (
     "/changelog/subscriptions",
     "/orgs/acme",
     "/orgs/acme/keys",
+    "/orgs/acme/keys?q=nothing&state=paused",
     "/orgs/acme/keys/new",
     "/orgs/acme/keys/{key}",
     "/orgs/acme/keys/{key}/revoke",
+    "/orgs/acme/keys/{key}/rename",
+    "/orgs/acme/keys/{key}/pause",
+    "/orgs/acme/keys/{key}/resume",
+    "/orgs/acme/keys/{key}/rotate",
+    "/orgs/acme/keys/{key}/caps",
+    "/orgs/acme/settings/keys",
     "/orgs/acme/tier",
     "/orgs/gull/tier/scale/request",
     "/orgs/acme/requests/{request}",
     "/orgs/acme/requests/{request}/withdraw",
+    "/orgs/acme/members",
+    "/orgs/acme/members/{member}/role",
+    "/orgs/acme/members/{member}/hand-over",
+    "/orgs/acme/members/{member}/remove",
+    "/orgs/acme/leave",
+    "/orgs/acme/invitations/new",
+    "/orgs/acme/invitations/{invitation}/resend",
+    "/orgs/acme/invitations/{invitation}/revoke",
+    "/orgs/acme/settings",
+    "/orgs/new",
     "/account",
     "/account/second-factor",
     "/logout",
@@ -152,6 +171,9 @@ class Things:
     move: str
     grant: str
     request: str
+    member: str
+    invitation: str
+    invited: str
 
 
 @pytest.fixture
@@ -164,6 +186,7 @@ def things(sessions, settings, cast) -> Things:
         make_org(session, name="Gull", owner=session.get_one(User, cast.ada.user_id))
         suspend_org(session, actor=CLI, org=delta, reason="For the picture.")
         add_gateway(session, actor=CLI, name="gw-1", brand="plim")
+        invitation, invited = make_invitation(session, org=acme)
         root = session.get_one(User, cast.root.user_id)
         link = make_link(session, user=root, purpose=LinkPurpose.SET_PASSWORD)
         message = Message(to=cast.ada.email, subject="Hello", text="See http://127.0.0.1/x\n")
@@ -185,6 +208,9 @@ def things(sessions, settings, cast) -> Things:
             move=move.id,
             grant=grant.id,
             request=request.id,
+            member=cast.ben.user_id,
+            invitation=invitation,
+            invited=invited,
         )
 
 

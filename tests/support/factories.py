@@ -8,6 +8,7 @@ import itertools
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.accounts import commands as accounts
@@ -15,7 +16,9 @@ from portal.accounts.models import User
 from portal.accounts.passwords import hash_password
 from portal.core import clock
 from portal.core.actor import CLI, Actor
+from portal.core.outbox import Mail
 from portal.keys.commands import IssuedKey, KeyRequest, issue_key
+from portal.orgs.invitations import invite
 from portal.orgs.models import Membership, Org, Role
 from portal.orgs.queries import owners
 from portal.tiers.grants import GrantRequest, grant
@@ -67,6 +70,18 @@ def make_org(session: Session, *, name: str | None = None, owner: User | None = 
 def add_member(session: Session, *, org: Org, user: User, role: Role) -> None:
     session.add(Membership(org_id=org.id, user_id=user.id, role=role))
     session.flush()  # callers read it by query
+
+
+def make_invitation(
+    session: Session, *, org: Org, email: str | None = None, **values: Any
+) -> tuple[str, str]:
+    """An open invitation as developer by the first owner: its id, and the token that only the mail holds."""
+    usual: dict[str, Any] = {"actor": actor_of(owners(session, org.id)[0]), "role": Role.DEVELOPER}
+    email = email or f"person-{next(_numbers)}@example.com"
+    usual |= {"email": email, "url": "http://localhost"}
+    made = invite(session, org=org, **(usual | values))
+    text = session.scalars(select(Mail.text).where(Mail.event == f"invitation:{made.digest}")).one()
+    return made.id, text.partition("/invitations/")[2].split()[0]
 
 
 def make_key(session: Session, *, org: Org, actor: Actor | None = None, **values: Any) -> IssuedKey:
