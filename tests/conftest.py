@@ -28,6 +28,7 @@ from tests.support import cast as casting
 from tests.support.cast import Cast
 from tests.support.clocks import ManualClock
 from tests.support.databases import Database
+from tests.support.routing import keep_compiled_builders
 from tests.support.worlds import Worlds, make_settings
 
 IDLE_SECONDS = 2.0
@@ -42,6 +43,7 @@ def pytest_runtest_setup() -> None:
 
 @pytest.fixture(scope="session")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
+    keep_compiled_builders()
     made = Worlds(tmp_path_factory.mktemp("worlds"))
     yield made
     made.close()
