@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from portal.accounts import jobs as accounts
 from portal.changelog import jobs as changelog
 from portal.config import Settings
 from portal.core import outbox
@@ -30,6 +31,7 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
 def all_jobs(sessions: Sessions, settings: Settings) -> list[Job]:
     """Every job, in the order of one pass: first what people wait for."""
     return [
+        *accounts.jobs(sessions, settings),
         *transparency.jobs(sessions, settings),
         # Before the mails: a thread is there within a second, however many readers are told.
         *feedback.jobs(sessions, settings),

@@ -1,0 +1,12 @@
+import pytest
+
+from tests.feedback.board import Board
+from tests.support.changes import counts, log, publish, run
+
+__all__ = ["counts", "log", "publish", "run"]
+
+
+@pytest.fixture
+def board(clock, sessions, settings, cast):
+    """The board, empty, and the change that the catalogue is: what came before is read."""
+    return Board(sessions, settings, cast)
