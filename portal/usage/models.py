@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core.db import Base
-from portal.core.types import CreatedAt, UtcDateTime
+from portal.core.types import CreatedAt
 
 MODEL_MAX = 64
 NAME_MAX = 160
@@ -83,7 +83,7 @@ class UsageDay(Counts, Base):
 
     org_id: Mapped[str] = mapped_column(String(ID_MAX), primary_key=True)
     day: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    used_at: Mapped[UtcDateTime | None]
+    used_at: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class RefusedHour(Base):
@@ -136,13 +136,13 @@ class UsageCursor(Base):
 
 
 class RefusedBatch(Base):
-    """A batch that was not added, and the row that is to blame."""
+    """A batch that was not added, and the row that is to blame; None where it is no row."""
 
     __tablename__ = "usage_refused_batches"
 
     gateway_id: Mapped[str] = mapped_column(String(ID_MAX), primary_key=True)
     boot: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    row: Mapped[int]
+    row: Mapped[int | None]
     code: Mapped[str] = mapped_column(String(40))
     at: Mapped[CreatedAt]

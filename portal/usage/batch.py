@@ -1,0 +1,141 @@
+"""Reading a batch of a gateway: strict about shape, and about each row (EXACT 27, 28)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+
+from portal.core.errors import Invalid
+from portal.usage.models import ID_MAX, MODEL_MAX, NAME_MAX
+
+BOUND = 2**53
+# A gateway counts by the portal's clock; a day is more than any clock of its own may be off.
+AHEAD_SECONDS = 86_400
+ROWS_MAX = 10_000
+NAMES_MAX = 200
+MINUTE = 60
+_COUNTS = ("requests", "input_tokens", "output_tokens")
+_COUNTER = ("used", "quota", "at")
+_FREE = ("full_at", "resets_at")
+
+
+class Row(NamedTuple):
+    """What one key took of one model ("" without one) in one minute."""
+
+    key_id: str
+    model: str
+    minute: int
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    refused: Mapping[str, int]
+
+
+class Reading(NamedTuple):
+    """How a gateway's counter of a limit stands. `owner`: an organisation, or a key's lineage."""
+
+    owner: str
+    name: str
+    used: int
+    quota: int
+    at: int
+    full_at: int | None
+    resets_at: int | None
+
+
+class BadRow(Exception):
+    """A batch that cannot be added: the row that is to blame (None where it is no row), and why."""
+
+    def __init__(self, row: int | None, code: str) -> None:
+        super().__init__(f"row {row}: {code}")
+        self.row = row
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch with a place in the order of batches; its rows are not looked at yet."""
+
+    boot: int
+    seq: int
+    until: int
+    rows: list[Any]
+    counters: list[Any]
+
+
+def read_batch(data: bytes) -> Batch:
+    """A batch from its bytes. Raises Invalid where it has no place in the order, so that nothing can advance."""
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise Invalid("Send JSON.") from error
+    if not isinstance(body, dict):
+        raise Invalid("Send a JSON object.")
+    for name in ("boot", "seq"):
+        if not _is_whole(body.get(name)) or body[name] < 1:
+            raise Invalid("A whole number from 1 is expected.", field=name)
+    for name in ("from", "to"):
+        if not _is_whole(body.get(name)):
+            raise Invalid("Unix seconds are expected.", field=name)
+    rows, counters = body.get("rows"), body.get("counters", [])
+    for name, value in (("rows", rows), ("counters", counters)):
+        if not isinstance(value, list) or len(value) > ROWS_MAX:
+            raise Invalid(f"A list of at most {ROWS_MAX:,} is expected.", field=name)
+    return Batch(body["boot"], body["seq"], body["to"], rows or [], counters)
+
+
+def read_rows(batch: Batch, *, now: int) -> list[Row]:
+    """The rows of a batch. Raises BadRow for the first that cannot be counted."""
+    rows = []
+    for number, raw in enumerate(batch.rows):
+        try:
+            row = _row(raw)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadRow(number, "row_invalid") from error
+        if row.minute > now + AHEAD_SECONDS:
+            raise BadRow(number, "minute_ahead")
+        rows.append(row)
+    return rows
+
+
+def read_counters(batch: Batch) -> list[Reading]:
+    """The counters of a batch. Raises BadRow where one cannot be read."""
+    try:
+        return [_reading(*raw) for raw in batch.counters]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRow(None, "counters_invalid") from error
+
+
+def _row(raw: Any) -> Row:
+    key_id, model, counts, minute = raw
+    _must(_is_text(key_id, ID_MAX) and _is_whole(minute) and minute >= 0 and not minute % MINUTE)
+    _must(model is None or _is_text(model, MODEL_MAX))
+    refused = counts.get("refused", {})
+    _must(counts.keys() <= {*_COUNTS, "refused"} and len(refused) <= NAMES_MAX)
+    numbers = [counts.get(name, 0) for name in _COUNTS]
+    _must(all(map(_is_whole, (*numbers, *refused.values()))))
+    _must(all(_is_text(name, NAME_MAX) for name in refused))
+    return Row(key_id, model or "", minute, *numbers, refused)
+
+
+def _reading(owner: Any, name: Any, fields: Any) -> Reading:
+    _must(_is_text(owner, ID_MAX) and _is_text(name, NAME_MAX))
+    free = [fields.get(each) for each in _FREE]
+    numbers = [fields[each] for each in _COUNTER]
+    _must(all(map(_is_whole, numbers)) and all(each is None or _is_whole(each) for each in free))
+    return Reading(owner, name, *numbers, *free)
+
+
+def _is_text(value: Any, longest: int) -> bool:
+    # PostgreSQL takes no NUL, and an index no empty name.
+    return isinstance(value, str) and 0 < len(value) <= longest and "\0" not in value
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and -BOUND < value < BOUND
+
+
+def _must(holds: bool) -> None:  # noqa: FBT001 -- an assertion by another name
+    if not holds:
+        raise ValueError
