@@ -12,7 +12,7 @@ from portal.core import clock
 from portal.core.actor import Actor
 from portal.journal.models import Event
 from portal.journal.queries import list_org_events
-from portal.keys.overage import overage
+from portal.keys.overage import overage, show_planned
 from portal.keys.queries import count_live
 from portal.orgs.models import Org
 from portal.orgs.queries import count_all_orgs, get_org_as_admin, list_all_orgs, owners
@@ -26,7 +26,7 @@ from portal.tiers.queries import (
     list_assignments,
     list_tiers,
 )
-from portal.tiers.shown import GrantShown, MoveShown, show_grants, show_move
+from portal.tiers.shown import GrantShown, MoveShown, show_grants
 from portal.transparency.queries import policy
 
 ORGS_MAX = 200
@@ -120,7 +120,6 @@ def get_org_page(session: Session, actor: Actor, slug: str) -> OrgPage:
     """Raises NotFound."""
     org = get_org_as_admin(session, actor, slug)
     assignments = list_assignments(session, org.id)
-    move = find_planned_move(session, org.id)
     return OrgPage(
         org=org,
         tier=assignments[0].tier,
@@ -128,7 +127,7 @@ def get_org_page(session: Session, actor: Actor, slug: str) -> OrgPage:
         owners=owners(session, org.id),
         live_keys=count_live(session, org.id, at=clock.now()),
         assignments=assignments,
-        move=show_move(session, move) if move else None,
+        move=show_planned(session, org, find_planned_move(session, org.id)),
         overage=overage(session, org, assignments[0].tier),
         grants=show_grants(session, org),
         events=list_org_events(session, org_id=org.id),
@@ -156,7 +155,7 @@ def get_tier_page(session: Session, actor: Actor, slug: str) -> TierPage:
     return TierPage(
         org=org,
         current=held.name,
-        move=show_move(session, standing.move) if standing.move else None,
+        move=show_planned(session, org, standing.move),
         token=standing.token,
         tiers=tiers,
         beyond={

@@ -41,8 +41,8 @@ class Requirement:
 
     @property
     def sentence(self) -> str:
-        """ "Account 5 of 7 days old", "Second factor: not yet"."""
-        joint = " " if self.name == "account_age_days" else ": "
+        """ "Account 5 of 7 days old", "Second factor: not yet", "Use on 7 days counts as not met: …"."""
+        joint = " " if self.name == "account_age_days" or not self.has_data else ": "
         return f"{self.text}{joint}{self.progress}"
 
 

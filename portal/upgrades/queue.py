@@ -11,11 +11,12 @@ from portal.accounts.models import User
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.core.durations import lasting
+from portal.keys.overage import show_planned
 from portal.keys.queries import count_live
 from portal.orgs.models import Org
 from portal.orgs.queries import owners
 from portal.tiers.queries import current_tiers, get_standing
-from portal.tiers.shown import MoveShown, show_move
+from portal.tiers.shown import MoveShown
 from portal.transparency.queries import policy
 from portal.upgrades import policy as rules
 from portal.upgrades.models import State, UpgradeRequest
@@ -126,7 +127,7 @@ def get_staff_page(session: Session, actor: Actor, request_id: str) -> StaffPage
     """Raises NotFound."""
     org, request = get_request_as_admin(session, actor, request_id)
     in_force, standing = policy(session, clock.timestamp()), get_standing(session, org.id)
-    step, move = standing.assignment, standing.move
+    step = standing.assignment
     return StaffPage(
         org=org,
         request=show_request(session, request, to_staff=True),
@@ -137,6 +138,6 @@ def get_staff_page(session: Session, actor: Actor, request_id: str) -> StaffPage
         live_keys=count_live(session, org.id, at=clock.now()),
         owners=owners(session, org.id),
         checklist=checklist(session, org, in_force.tiers[request.tier]),
-        move=show_move(session, move) if move else None,
+        move=show_planned(session, org, standing.move),
         token=standing.token,
     )

@@ -15,12 +15,13 @@ from portal.changelog.table import LimitsTable, make_table
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.core.durations import lasting
+from portal.keys.overage import overage, show_planned
 from portal.orgs.models import Org
 from portal.orgs.policy import Permission, may
 from portal.orgs.queries import role_of
 from portal.tiers.models import AssignmentKind, TierAssignment
 from portal.tiers.queries import find_planned_move, list_assignments
-from portal.tiers.shown import GrantShown, MoveShown, show_grants, show_move
+from portal.tiers.shown import GrantShown, MoveShown, show_grants
 from portal.tiers.words import model_name
 from portal.transparency.queries import policy, signed_log
 from portal.upgrades import policy as rules
@@ -65,6 +66,7 @@ class TierPage:
     names: Mapping[str, str]
     higher: list[Higher]
     move: MoveShown | None
+    overage: tuple[str, ...]
     grants: list[GrantShown]
     requests: list[UpgradeRequest]
     table: LimitsTable
@@ -81,7 +83,6 @@ def get_tier_page(session: Session, actor: Actor, org: Org) -> TierPage:
     log, now = signed_log(session), clock.timestamp()
     in_force, steps = log.policy(now), list_assignments(session, org.id)
     held, requests = in_force.tiers[steps[0].tier], list_requests(session, org.id)
-    move = find_planned_move(session, org.id)
     return TierPage(
         org=org,
         tier=held,
@@ -89,7 +90,8 @@ def get_tier_page(session: Session, actor: Actor, org: Org) -> TierPage:
         steps=steps,
         names=tier_names(in_force),
         higher=_higher(session, in_force, org=org, held=held),
-        move=show_move(session, move) if move else None,
+        move=show_planned(session, org, find_planned_move(session, org.id)),
+        overage=overage(session, org, held.slug),
         grants=show_grants(session, org),
         requests=requests,
         table=make_table(log, now, held={held.slug: (org.name,)}),

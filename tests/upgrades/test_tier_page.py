@@ -1,3 +1,4 @@
+import json
 from datetime import timedelta
 
 import pytest
@@ -6,10 +7,11 @@ from portal.core.db import transaction
 from portal.orgs.models import Org
 from portal.tiers.commands import assign_tier
 from portal.tiers.grants import GrantRequest, grant
+from portal.tiers.jobs import run_moves
 from portal.tiers.moves import TierDecision, decide_tier
 from portal.tiers.words import Identity
 from portal.upgrades import commands
-from tests.support.factories import add_member, make_user
+from tests.support.factories import add_member, make_key, make_user
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -45,7 +47,7 @@ def test_the_checklist_shows_how_far_the_organisation_is(as_ada, age):
 
     assert panel(page, "build") == [
         "Not met Account 5 of 7 days old",
-        "Not met Use on 7 days: counts as not met: no gateway reports use yet",
+        "Not met Use on 7 days counts as not met: no gateway reports use yet",
         "Met E-mail confirmed: done",
     ]
     assert panel(page, "scale") == [
@@ -66,6 +68,58 @@ def test_a_second_factor_counts_once_every_owner_has_one(
     line = panel(as_ada.get(ADDRESS), "scale")[2]
 
     assert line == ("Not met Second factor: not yet: 1 of 2 owners have one")
+
+
+def test_it_leads_to_where_a_second_factor_is_turned_on(as_ada):
+    assert as_ada.get(ADDRESS).link("on the page of their account") == "/account"
+
+
+def test_a_tier_that_requires_nothing_counts_no_requirements(as_ada, app, tmp_path):
+    tier = {"slug": "port", "name": "Port", "rank": 4, "entry": "contact", "description": "Big."}
+    row = {"tier": "port", "model": "opus-5", "metric": "requests", "kind": "window"}
+    change = {
+        "title": "Port",
+        "reason": "Asked for.",
+        "tiers": [{**tier, "requirements": {}, "keys_max": None}],
+        "offers": [{"tier": "port", "model": "opus-5"}],
+        "rows": [{**row, "period": 60, "quota": 99_999}],
+    }
+    file = tmp_path / "change.json"
+    file.write_text(json.dumps(change))
+    done = app.test_cli_runner().invoke(args=["changes", "publish", str(file)])
+    assert done.exit_code == 0, done.output
+
+    page = as_ada.get(ADDRESS)
+
+    text = page.one("#needs-port").get_text()
+    assert "It requires nothing." in text
+    assert "0 of 0" not in page.text
+
+
+def test_what_is_used_beyond_a_lower_tier_is_listed_before_and_after(
+    as_ada, assign, sessions, cast, clock
+):
+    assign("scale")
+    with sessions() as session, transaction(session):
+        org = session.get_one(Org, cast.acme.id)
+        for _ in range(27):
+            make_key(session, org=org, actor=cast.ada.actor)
+    decision = TierDecision(tier="start", reason="So.", effective_at=clock.at + timedelta(days=31))
+    with sessions() as session, transaction(session):
+        org = session.get_one(Org, cast.acme.id)
+        decide_tier(session, actor=cast.root.actor, org=org, decision=decision)
+    kept = "27 API keys are live, and Start allows 25. All go on working"
+
+    assert kept in as_ada.get(ADDRESS).one("#move").get_text()
+
+    clock.advance(days=31)
+    run_moves(sessions)
+    cast.sign_in(as_ada.client, cast.ada)  # the session is over by then
+    page = as_ada.get(ADDRESS)
+
+    text = page.one("#overage").get_text()
+    assert kept in text
+    assert "Opus 5 · requests per minute: 10,000 → 1,000." in text
 
 
 def test_the_history_says_how_and_why(as_ada, assign, clock):
