@@ -5,7 +5,7 @@ from portal.accounts import commands
 from portal.accounts.errors import FactorIsOff
 from portal.accounts.models import LinkPurpose
 from portal.accounts.policy import normal_address
-from portal.accounts.queries import find_user_by_email
+from portal.accounts.queries import find_user_by_email, get_user
 from portal.accounts.second_factor import reset
 from portal.core.actor import CLI
 from portal.core.db import transaction
@@ -33,14 +33,14 @@ def create(email: str) -> None:
 def reset_second_factor(email: str) -> None:
     """Take the second factor off EMAIL, who has lost the device and the recovery codes.
 
-    Be sure that it is them who ask: from then on the password alone signs in.
+    Be sure that it is them who ask: from then on the password alone signs in. Every browser is signed out.
     """
     with transaction(session()):
         user = find_user_by_email(session(), email.strip())
         if user is None:
             raise click.BadParameter("Nobody has this address.", param_hint="EMAIL")
         try:
-            reset(session(), actor=CLI, user=user)
+            reset(session(), actor=CLI, user=get_user(session(), user.id))
         except FactorIsOff as error:
             raise click.ClickException(f"The second factor of {user.email} is off.") from error
     click.echo(f"The second factor of {user.email} is off. They have been told by mail.")

@@ -5,17 +5,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.accounts import mails
-from portal.accounts.errors import (
-    AlreadyConfirmed,
-    AskedElsewhere,
-    PersonExists,
-    SignInOver,
-    WrongCode,
-)
+from portal.accounts.errors import AlreadyConfirmed, AskedElsewhere, PersonExists
 from portal.accounts.models import HalfSignIn, LinkPurpose, MailLink, User, UserSession
 from portal.accounts.policy import LINK_LASTS, must_be_usable
-from portal.accounts.queries import find_half_sign_in, find_link, get_user, is_contested
-from portal.accounts.second_factor import use_code
+from portal.accounts.queries import find_link, get_user, is_contested
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.core.db import violates
@@ -206,21 +199,6 @@ def begin_sign_in(session: Session, *, actor: Actor, user: User) -> str:
     return token
 
 
-def finish_sign_in(session: Session, *, actor: Actor, token: str, code: str, key: str) -> User:
-    """Whose sign-in this code completes; the same one completes no second time.
-
-    Raises SignInOver, WrongCode.
-    """
-    half = find_half_sign_in(session, token, for_update=True)
-    if half is None:
-        raise SignInOver
-    user = get_user(session, half.user_id)
-    if not use_code(session, actor=signing_in(actor, user), user=user, code=code, key=key):
-        raise WrongCode
-    half.ended_at = clock.now()
-    return user
-
-
 def signing_in(actor: Actor, user: User) -> Actor:
     """Who signs in: not known to the request yet, but to the journal."""
     return replace(actor, user_id=user.id, name=user.email, is_admin=user.is_admin)
@@ -246,8 +224,15 @@ def end_session(session: Session, *, actor: Actor, session_id: str) -> None:
 
 
 def end_sessions(session: Session, *, user_id: str) -> None:
-    """End every session of one person, and every sign-in that is half-way."""
+    """End every session of one locked person, and every sign-in that is half-way."""
     live = select(UserSession).where(UserSession.user_id == user_id, UserSession.ended_at.is_(None))
+    for row in session.scalars(live):
+        row.ended_at = clock.now()
+    end_half_sign_ins(session, user_id=user_id)
+
+
+def end_half_sign_ins(session: Session, *, user_id: str) -> None:
+    """End what waits for a code of one locked person."""
     half = select(HalfSignIn).where(HalfSignIn.user_id == user_id, HalfSignIn.ended_at.is_(None))
-    for row in (*session.scalars(live), *session.scalars(half)):
+    for row in session.scalars(half):
         row.ended_at = clock.now()

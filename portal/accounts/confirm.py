@@ -95,7 +95,7 @@ def _is_password(person: SignedIn, typed: str) -> bool:
         # Meanwhile there may be another password, or a second factor, which counts alone.
         if user.password_hash != checked or has_second_factor(session(), user.id):
             return False
-        is_proven = mark_proven(person)
+        is_proven = _mark_proven(person)
     throttle.give_back("sign_in_account", subject)
     return is_proven
 
@@ -106,12 +106,12 @@ def _is_code(person: SignedIn, typed: str) -> bool:
         user, key = get_user(session(), person.user_id), settings().secret_key
         if not use_code(session(), actor=current_actor(), user=user, code=typed, key=key):
             return False
-        is_proven = mark_proven(person)
+        is_proven = _mark_proven(person)
     codes.give_back(person.user_id)
     return is_proven
 
 
-def mark_proven(person: SignedIn) -> bool:
+def _mark_proven(person: SignedIn) -> bool:
     """Count the person's session as proven from now; inside a transaction."""
     return commands.prove_session(session(), actor=current_actor(), session_id=person.session_id)
 

@@ -2,8 +2,8 @@ from typing import Any
 
 from flask import Blueprint, Response, url_for
 
-from portal.accounts import second_factor, set_up, totp
-from portal.accounts.confirm import ProofForm, mark_proven
+from portal.accounts import login, second_factor, set_up, totp
+from portal.accounts.confirm import ProofForm
 from portal.accounts.errors import FactorIsOff, WrongCode
 from portal.accounts.forms import TurnOnForm
 from portal.accounts.login import SignedIn, current_actor, viewer
@@ -58,7 +58,7 @@ def turn_on() -> Response:
                 code=form.code.data,
                 key=key,
             )
-            mark_proven(person)
+            login.stay(user)
     except WrongCode as error:
         form.refuse(error.public, field=error.field)
         return _set_up_again(form, shown)

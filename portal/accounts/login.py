@@ -88,15 +88,23 @@ def sign_in(user: User) -> None:
     Only for whoever has proved all that their account asks for: others `begin`.
     """
     sign_out()
+    stay(user)
+    # Tokens that were handed out before the sign-in end with it.
+    cookie.pop(HALF, None)
+    cookie.pop("csrf_token", None)
+    g.pop("csrf_token", None)
+
+
+def stay(user: User) -> None:
+    """Start a session for the person in the place of this browser's own, which has ended with all others.
+
+    The forms that the browser shows stay good. Inside the act's transaction.
+    """
     agent = request.headers.get("User-Agent", "")
     actor = commands.signing_in(current_actor(), user)
     session_id = commands.start_session(session(), actor=actor, user=user, user_agent=agent)
     live = LiveSession(user, clock.now(), has_second_factor(session(), user.id))
     login_user(_signed_in(live, session_id))
-    # Tokens that were handed out before the sign-in end with it.
-    cookie.pop(HALF, None)
-    cookie.pop("csrf_token", None)
-    g.pop("csrf_token", None)
 
 
 def sign_out() -> None:

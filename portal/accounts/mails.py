@@ -36,6 +36,7 @@ def second_factor_on(*, to: str) -> Message:
         subject="Your second factor is on",
         text=(
             "From now on, signing in asks for a code of your app, after the password.\n"
+            "Every other browser was signed out.\n"
             "Keep the recovery codes where you find them without your phone.\n\n" + NOT_YOU
         ),
     )
@@ -55,7 +56,8 @@ def second_factor_reset(*, to: str) -> Message:
         subject="Your second factor was taken off",
         text=(
             "The people who run this portal have taken the second factor off your account.\n"
-            "From now on, your password alone signs you in. Set up a new one on your account's page.\n\n"
+            "From now on, your password alone signs you in, and every browser was signed out.\n"
+            "Set up a new one on your account's page.\n\n"
             "You did not ask for this? Then tell them at once.\n"
         ),
     )

@@ -1,17 +1,29 @@
-"""The commands of the second factor: on, off, new recovery codes, and codes as they are used.
+"""The commands of the second factor: on, off, new recovery codes, and codes as they are used, at sign-in too.
 
 `key` is the portal's secret key, which the app's secret is encrypted with.
 """
 
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from portal.accounts import mails, totp
-from portal.accounts.errors import ConfirmAddressFirst, FactorIsOff, FactorIsOn, WrongCode
-from portal.accounts.models import RecoveryCode, SecondFactor, User, UserSession
-from portal.accounts.queries import count_recovery_codes, find_factor
+from portal.accounts.commands import end_half_sign_ins, end_sessions, signing_in
+from portal.accounts.errors import (
+    ConfirmAddressFirst,
+    FactorIsOff,
+    FactorIsOn,
+    SignInOver,
+    WrongCode,
+)
+from portal.accounts.models import RecoveryCode, SecondFactor, User
+from portal.accounts.queries import (
+    count_recovery_codes,
+    find_factor,
+    find_half_sign_in,
+    get_user,
+)
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.core.encryption import decrypt, encrypt
@@ -26,7 +38,8 @@ def turn_on(
     """Turn it on for a locked person by a first code of their app; returns the recovery codes.
 
     Not before the address is confirmed: whoever signs up with a stranger's address must not be able to
-    shut the owner out with a code that only they have.
+    shut the owner out with a code that only they have. Every session ends: the password alone let them
+    in, and from now on that is not enough, least of all for the rights of the staff.
     Raises ConfirmAddressFirst, FactorIsOn, WrongCode.
     """
     if user.email_confirmed_at is None:
@@ -40,7 +53,7 @@ def turn_on(
     encrypted = encrypt(secret, key=key, purpose=_purpose(user.id))
     session.add(SecondFactor(user_id=user.id, secret=encrypted, confirmed_at=now, last_step=step))
     codes = _new_codes(session, user.id)
-    _forget_proofs(session, user.id)
+    end_sessions(session, user_id=user.id)
     record(session, actor, "user:second_factor:enabled", subject_id=user.id)
     _mail(session, user, mails.second_factor_on(to=user.email))
     return codes
@@ -54,8 +67,12 @@ def turn_off(session: Session, *, actor: Actor, user: User) -> None:
 
 
 def reset(session: Session, *, actor: Actor, user: User) -> None:
-    """Take it off somebody who has lost the device and the recovery codes. Raises FactorIsOff."""
+    """Take it off a locked person who has lost the device and the recovery codes.
+
+    Every session ends, since the lost device may hold one. Raises FactorIsOff.
+    """
     _remove(session, user)
+    end_sessions(session, user_id=user.id)
     record(session, actor, "user:second_factor:reset", subject_id=user.id)
     _mail(session, user, mails.second_factor_reset(to=user.email))
 
@@ -68,6 +85,25 @@ def renew_codes(session: Session, *, actor: Actor, user: User) -> tuple[str, ...
     record(session, actor, "user:recovery_codes:renewed", subject_id=user.id)
     _mail(session, user, mails.recovery_codes_renewed(to=user.email))
     return codes
+
+
+def finish_sign_in(session: Session, *, actor: Actor, token: str, code: str, key: str) -> User:
+    """Whose sign-in this code completes; the same one completes no second time.
+
+    Raises SignInOver, WrongCode.
+    """
+    found = find_half_sign_in(session, token)
+    if found is None:
+        raise SignInOver
+    # The person first, as whoever ends all their sign-ins does, or the two could wait for each other.
+    user = get_user(session, found.user_id)
+    half = find_half_sign_in(session, token, for_update=True)
+    if half is None:
+        raise SignInOver
+    if not use_code(session, actor=signing_in(actor, user), user=user, code=code, key=key):
+        raise WrongCode
+    half.ended_at = clock.now()
+    return user
 
 
 def use_code(session: Session, *, actor: Actor, user: User, code: str, key: str) -> bool:
@@ -132,13 +168,7 @@ def _remove(session: Session, user: User) -> None:
         raise FactorIsOff
     session.delete(factor)
     session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
-
-
-def _forget_proofs(session: Session, user_id: str) -> None:
-    """What was proven by the password alone, in whatever browser, is proven no more."""
-    live = select(UserSession).where(UserSession.user_id == user_id, UserSession.ended_at.is_(None))
-    for row in session.scalars(live):
-        row.proven_at = None
+    end_half_sign_ins(session, user_id=user.id)  # no code could complete them
 
 
 def _mail(session: Session, user: User, message: Message) -> None:

@@ -8,6 +8,7 @@ from portal.accounts.login import current_actor
 from portal.accounts.models import LinkPurpose, User
 from portal.accounts.policy import is_local, must_be_usable
 from portal.accounts.queries import find_half_sign_in, find_link, find_user_by_email, get_user
+from portal.accounts.second_factor import finish_sign_in
 from portal.core import clock
 from portal.core.db import transaction
 from portal.core.secrets import link_token
@@ -101,7 +102,7 @@ def check_code() -> Response:
     codes.take_try(user_id)
     try:
         with transaction(session()):
-            user = commands.finish_sign_in(
+            user = finish_sign_in(
                 session(),
                 actor=current_actor(),
                 token=cookie[login.HALF],

@@ -11,7 +11,6 @@ from portal.accounts.models import User
 from portal.core.db import transaction
 from portal.keys.models import ApiKey
 from portal.web.throttle import RATES
-from tests.support.authenticator import give_authenticator
 from tests.support.factories import PASSWORD
 
 pytestmark = pytest.mark.usefixtures("cast", "clock")
@@ -163,16 +162,6 @@ def test_a_proof_lasts_fifteen_minutes_in_the_browser_where_it_was_given(
     new_key(other, name="Third").submit(status=422)
 
     assert key_names() == ["Billing", "Second"]
-
-
-def test_turning_the_second_factor_on_forgets_what_the_password_proved_elsewhere(
-    as_ada, app, visit, cast, sessions
-):
-    other = type(visit)(app.test_client())
-    cast.sign_in(other.client, cast.ada)
-    give_authenticator(sessions, cast.ada)
-
-    assert "proof_code" in new_key(other).names
 
 
 def test_outsiders_find_nothing_whatever_the_proof(stale, visit, client, cast, clock, key_names):

@@ -1,14 +1,19 @@
 """The second step of signing in."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
-from portal.accounts.commands import begin_sign_in, finish_sign_in, make_link
+from portal.accounts.codes import RATE, take_try
+from portal.accounts.commands import begin_sign_in, end_sessions, make_link
 from portal.accounts.errors import SignInOver, WrongCode
 from portal.accounts.models import LinkPurpose, User, UserSession
 from portal.accounts.policy import HALF_SIGN_IN_LASTS
+from portal.accounts.queries import get_user
+from portal.accounts.second_factor import finish_sign_in
 from portal.core.actor import Actor
 from portal.core.db import transaction
 from portal.web.throttle import RATES
@@ -206,16 +211,29 @@ def test_a_mailed_link_does_not_stand_in_for_the_code(sessions, cast, visit, cli
     assert live() == 0
 
 
+@pytest.fixture
+def guess(app):
+    """Give a code in a browser, without a look at the page; the whole way stands in other tests."""
+
+    def send(client, form, code):
+        return client.post(form.action, data={**form.values, "code": code})
+
+    return send
+
+
 def test_guesses_are_counted_by_person_and_the_person_is_told(
-    password, phone, outbox, clock, client, cast
+    password, phone, outbox, clock, client, cast, guess
 ):
     """A right password opens the second step again and again: that must not begin the count anew."""
-    for _ in range(RATES["second_factor"].times):
-        password().form("enter-code").fill(code=phone.wrong_code()).submit(status=422)
+    times = RATES["second_factor"].times
+    for tries in (times // 2, times - times // 2):
+        form = password().form("enter-code")
+        answers = [guess(client, form, phone.wrong_code()) for _ in range(tries)]
+        assert {answer.status_code for answer in answers} == {422}
 
     form = password().form("enter-code")
     for _ in range(2):
-        answer = client.post("/login/code", data={**form.values, "code": phone.code()})
+        answer = guess(client, form, phone.code())
         assert answer.status_code == 429
     told = [mail for mail in outbox() if mail.subject == "Somebody tries to guess your code"]
 
@@ -224,8 +242,13 @@ def test_guesses_are_counted_by_person_and_the_person_is_told(
     password().form("enter-code").fill(code=phone.code()).submit(redirect="/")
 
 
-def test_right_codes_are_no_guesses(app, visit, phone, clock):
-    for _ in range(RATES["second_factor"].times + 1):
+def test_right_codes_are_no_guesses(app, visit, phone, clock, cast):
+    """One try is left, and two that are right pass by it."""
+    with app.app_context():
+        for _ in range(RATES[RATE].times - 1):
+            take_try(cast.ada.user_id)
+
+    for _ in range(2):
         clock.advance(seconds=30)
         other = type(visit)(app.test_client())
         form = other.get("/login").form("sign-in").fill(email="ada@example.com", password=PASSWORD)
@@ -251,30 +274,60 @@ def test_of_two_that_complete_one_sign_in_at_once_one_gets_in(sessions, cast, ph
     assert sorted(at_once(sessions, [(token, code) for code in codes])) == ["in", "over"]
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_code_and_a_new_password_at_once_do_not_wait_for_each_other(sessions, cast, phone):
+    """Both take the person first. Else each would hold what the other wants, and one would fail."""
+    with sessions() as session, transaction(session):
+        user = session.get_one(User, cast.ada.user_id)
+        token = begin_sign_in(session, actor=Actor(), user=user)
+
+    with ThreadPoolExecutor() as pool, sessions() as session, transaction(session):
+        get_user(session, cast.ada.user_id)
+        outcome = pool.submit(finish, sessions, token, phone.code())
+        wait_until_somebody_waits(sessions)
+        end_sessions(session, user_id=cast.ada.user_id)
+
+    assert outcome.result() == "over"
+
+
+def wait_until_somebody_waits(sessions):
+    """Until another connection to this database waits for a lock."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    gives_up_at = time.monotonic() + 5
+    while time.monotonic() < gives_up_at:
+        with sessions() as session:
+            if session.scalar(waiting):
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits")
+
+
+def finish(sessions, token, code):
+    """What becomes of a sign-in."""
+    with sessions() as session:
+        try:
+            with transaction(session):
+                finish_sign_in(session, actor=Actor(), token=token, code=code, key=KEY)
+        except WrongCode:
+            return "wrong"
+        except SignInOver:
+            return "over"
+        return "in"
+
+
 def at_once(sessions, given):
     """What becomes of sign-ins that are completed at the same time."""
-    outcomes: list[str] = []
     ready = threading.Barrier(len(given))
 
-    def act(token, code):
-        with sessions() as session:
-            ready.wait()
-            try:
-                with transaction(session):
-                    finish_sign_in(session, actor=Actor(), token=token, code=code, key=KEY)
-            except WrongCode:
-                outcomes.append("wrong")
-            except SignInOver:
-                outcomes.append("over")
-            else:
-                outcomes.append("in")
+    def act(pair):
+        ready.wait()
+        return finish(sessions, *pair)
 
-    threads = [threading.Thread(target=act, args=pair) for pair in given]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return outcomes
+    with ThreadPoolExecutor(len(given)) as pool:
+        return list(pool.map(act, given))
 
 
 def test_the_journal_tells_both_steps(password, phone, tags):

@@ -25,6 +25,15 @@ def test_the_password_alone_signs_in_again(reset, phone, visit):
     form.fill(email="ada@example.com", password=PASSWORD).submit(redirect="/")
 
 
+def test_every_browser_signs_in_anew(reset, phone, client, cast):
+    """The device that is lost may be signed in, and from now on a password is all that it is asked for."""
+    cast.sign_in(client, cast.ada)
+
+    reset("ada@example.com")
+
+    assert client.get("/orgs/acme").status_code == 303
+
+
 def test_it_is_mailed_and_in_the_journal(reset, phone, journal, outbox, cast):
     reset("ada@example.com")
 

@@ -72,6 +72,19 @@ def test_from_nothing_to_the_pages_of_the_staff(root):
     assert visit.get("/", redirect="/admin/orgs").h1 == "Organisations"
 
 
+def test_a_browser_that_the_password_alone_signed_in_does_not_become_the_staffs(root, app, cast):
+    """Somebody who knows an admin's password waits, signed in, until the admin has set up a code."""
+    waiting = app.test_client()
+    cast.sign_in(waiting, cast.root)
+    page = Visit(root).get(SET_UP)
+    phone = Authenticator(page.one("#secret").get_text())
+
+    page.form("set-up").fill(code=phone.code()).submit()
+
+    assert root.get("/admin/orgs").status_code == 200
+    assert waiting.get("/admin/orgs").location == "/login?next=/admin/orgs"
+
+
 def test_turning_it_off_closes_them(root, sessions, cast):
     give_authenticator(sessions, cast.root)
     cast.sign_in(root, cast.root)

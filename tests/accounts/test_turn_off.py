@@ -63,6 +63,19 @@ def test_the_recovery_codes_end_with_it(as_ada, sessions, phone):
         assert session.query(RecoveryCode).count() == 0
 
 
+def test_a_sign_in_that_waits_for_a_code_begins_again(as_ada, phone, app, visit, both_ways):
+    """No code could be right any more."""
+    other = type(visit)(app.test_client())
+    sign_in = other.get("/login").form("sign-in").fill(email="ada@example.com", password=PASSWORD)
+    page = sign_in.submit(redirect="/login/code")
+    as_ada.get(OFF).form("turn-off").submit(redirect="/account/second-factor")
+
+    form = page.form("enter-code").fill(code=phone.code())
+
+    begun = form.submit(htmx=both_ways.is_htmx, redirect="/login")
+    assert "Begin again with your password" in begun.flash
+
+
 def test_turning_it_off_twice_is_said_and_changes_nothing(as_ada, both_ways, tags):
     form = as_ada.get(OFF).form("turn-off")
     form.submit(redirect="/account/second-factor")

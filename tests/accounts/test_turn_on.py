@@ -10,6 +10,7 @@ from portal.accounts.models import User
 from portal.accounts.queries import find_factor, get_user
 from portal.core.db import transaction
 from tests.support.authenticator import KEY, Authenticator
+from tests.support.factories import PASSWORD
 
 pytestmark = pytest.mark.usefixtures("cast", "clock")
 
@@ -101,6 +102,48 @@ def test_a_wrong_code_is_said_beside_its_field_and_the_secret_stays(
     assert factor() is None
     again.form("set-up").fill(code=app_of(page).code()).submit()
     assert factor() is not None
+
+
+def test_every_other_browser_signs_in_anew(as_ada, app, cast, both_ways):
+    """The password alone let them in: they must not pass for browsers that gave a code."""
+    other = app.test_client()
+    cast.sign_in(other, cast.ada)
+    page = as_ada.get(PAGE)
+
+    page.form("set-up").fill(code=app_of(page).code()).submit(htmx=both_ways.is_htmx)
+
+    assert other.get("/orgs/acme").status_code == 303
+    assert as_ada.get("/orgs/acme").h1 == "Acme"
+
+
+def test_what_was_copied_from_this_browser_before_is_worth_nothing_after(
+    as_ada, app, client, both_ways
+):
+    name = app.config["SESSION_COOKIE_NAME"]
+    page = as_ada.get(PAGE)
+    thief = app.test_client()
+    thief.set_cookie(name, client.get_cookie(name).value)
+    assert thief.get("/orgs/acme").status_code == 200
+
+    page.form("set-up").fill(code=app_of(page).code()).submit(htmx=both_ways.is_htmx)
+
+    assert thief.get("/orgs/acme").status_code == 303
+
+
+def test_the_rest_of_the_page_still_works_after(as_ada, both_ways):
+    """With htmx it stays where it is: its forms must not have expired."""
+    page = as_ada.get(PAGE)
+    page.form("set-up").fill(code=app_of(page).code()).submit(htmx=both_ways.is_htmx)
+
+    assert page.form("Sign out").submit(redirect="/login").flash == "You are signed out."
+
+
+def test_whoever_turned_it_on_is_not_asked_again_at_once(as_ada, clock):
+    clock.advance(minutes=16)
+    page = as_ada.get(PAGE)
+    page.form("set-up").fill(code=app_of(page).code(), proof_password=PASSWORD).submit()
+
+    assert as_ada.get("/account/second-factor/off").form("turn-off").names == []
 
 
 def test_a_code_of_the_half_minute_before_or_after_does_as_well(as_ada, factor):

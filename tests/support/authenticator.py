@@ -1,11 +1,15 @@
 """A phone with an authenticator app, as a person of the tests holds it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import pyotp
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from portal.accounts import second_factor
+from portal.accounts.models import UserSession
 from portal.accounts.queries import get_user
 from portal.accounts.totp import code_at, step_of
 from portal.core import clock
@@ -33,10 +37,14 @@ class Authenticator:
 
 
 def give_authenticator(sessions: Sessions, person: Person) -> Authenticator:
-    """Turn on a person's second factor, an hour ago, so that its first code is past."""
+    """Turn on a person's second factor, an hour ago, so that its first code is past.
+
+    Browsers in which they are signed in stay so, as if the code had been asked for there, long ago.
+    """
     secret = pyotp.random_base32()
     earlier = clock.now() - timedelta(hours=1)
     with clock.running(lambda: earlier), sessions() as session, transaction(session):
+        live = _live_sessions(session, person)
         codes = second_factor.turn_on(
             session,
             actor=person.actor,
@@ -45,4 +53,11 @@ def give_authenticator(sessions: Sessions, person: Person) -> Authenticator:
             code=code_at(secret, step_of(earlier)),
             key=KEY,
         )
+        for row in live:
+            row.ended_at, row.proven_at = None, earlier
     return Authenticator(secret, codes)
+
+
+def _live_sessions(session: Session, person: Person) -> Sequence[UserSession]:
+    query = select(UserSession).where(UserSession.user_id == person.user_id)
+    return session.scalars(query.where(UserSession.ended_at.is_(None))).all()
