@@ -8,6 +8,7 @@ from portal.orgs import invitations
 from portal.orgs.errors import IsInvited
 from portal.orgs.models import Role
 
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 NEW = "/orgs/acme/invitations/new"
 MEMBERS = "/orgs/acme/members"
 
@@ -31,6 +32,7 @@ def test_an_owner_invites_somebody_by_mail(as_ada, both_ways, outbox, journal, s
     assert mail.text.split("/invitations/")[1].split()[0] not in str(event.told)
 
 
+@on_sqlite
 def test_a_forged_host_reaches_no_link(client, cast, outbox, settings):
     """The link is made of the portal's own address, whatever name the request came under."""
     client.application.config["WTF_CSRF_ENABLED"] = False
@@ -47,6 +49,7 @@ def test_a_forged_host_reaches_no_link(client, cast, outbox, settings):
     assert settings.url in mail.text
 
 
+@on_sqlite
 def test_inviting_is_not_there_for_outsiders_and_not_for_developers(visit, client, cast):
     for person, status in ((cast.dan, 404), (cast.ben, 403)):
         cast.sign_in(client, person)
@@ -57,6 +60,7 @@ def test_inviting_is_not_there_for_outsiders_and_not_for_developers(visit, clien
         visit.post("/orgs/acme/invitations", data={"email": "nonsense"}, status=status)
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("email", "error"),
     [
@@ -78,6 +82,7 @@ def test_an_address_that_cannot_be_invited_is_refused(
     assert len(outbox()) == before
 
 
+@on_sqlite
 def test_a_manager_invites_no_owner(visit, client, cast, member):
     member(cast.ben, Role.MANAGER)
     cast.sign_in(client, cast.ben)
@@ -87,6 +92,7 @@ def test_a_manager_invites_no_owner(visit, client, cast, member):
     assert form.submit(status=422).errors["role"]
 
 
+@on_sqlite
 def test_whoever_has_not_proved_an_address_invites_nobody(as_ada, cast, sessions):
     """Else anybody could sign up under any address, and have us write to strangers."""
     with sessions() as session, transaction(session):
@@ -97,6 +103,7 @@ def test_whoever_has_not_proved_an_address_invites_nobody(as_ada, cast, sessions
     assert "Confirm your e-mail address" in form.submit(status=422).errors["email"]
 
 
+@on_sqlite
 def test_inviting_asks_again_who_it_is(as_ada, clock, cast, outbox):
     clock.advance(minutes=16)
     form = as_ada.get(NEW).form("invite").fill(email="eve@example.com", role="viewer")
@@ -108,6 +115,7 @@ def test_inviting_asks_again_who_it_is(as_ada, clock, cast, outbox):
     assert mails_to(outbox, "eve@example.com")
 
 
+@on_sqlite
 def test_one_mailbox_is_not_flooded(as_ada, invited, sessions, cast):
     for _ in range(5):
         form = as_ada.get(NEW).form("invite").fill(email="eve@example.com", role="viewer")
@@ -118,6 +126,7 @@ def test_one_mailbox_is_not_flooded(as_ada, invited, sessions, cast):
     form.submit(status=429)
 
 
+@on_sqlite
 def test_after_its_time_an_address_can_be_invited_anew(invited, clock):
     first, _ = invited("eve@example.com")
     clock.advance(days=7)
@@ -166,6 +175,7 @@ def test_a_revoked_invitation_opens_nothing(as_ada, both_ways, invited, visit, j
     as_ada.get(f"/orgs/acme/invitations/{invitation}/resend").form("question").submit(status=422)
 
 
+@on_sqlite
 @pytest.mark.parametrize("act", ["resend", "revoke"])
 def test_an_invitation_is_its_organisations_own(visit, client, cast, invited, sessions, act):
     invitation, _ = invited("eve@example.com")
@@ -179,6 +189,7 @@ def test_an_invitation_is_its_organisations_own(visit, client, cast, invited, se
         visit.get(f"/orgs/{org}/invitations/{invitation}/{act}", status=status)
 
 
+@on_sqlite
 def test_a_manager_does_not_touch_an_owners_invitation(visit, client, cast, invited, member):
     invitation, _ = invited("eve@example.com", role=Role.OWNER)
     member(cast.ben, Role.MANAGER)
@@ -188,6 +199,7 @@ def test_a_manager_does_not_touch_an_owners_invitation(visit, client, cast, invi
         visit.get(f"/orgs/acme/invitations/{invitation}/{act}", status=403)
 
 
+@on_sqlite
 def test_an_actor_who_is_nobody_invites_nobody(invited, cast):
     with pytest.raises(NotFound):
         invited(actor=Actor(user_id="usr_x", name="x"))

@@ -10,6 +10,7 @@ from portal.orgs import invitations
 from portal.orgs.models import Membership, Role
 from tests.support.factories import make_user
 
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 PASSWORD = "a few words that will do"
 
 
@@ -55,6 +56,7 @@ def test_whoever_is_signed_in_joins_with_a_click(visit, both_ways, client, cast,
     assert page.all(".switcher li") == ["Acme", "Delta", "Create an organisation"]
 
 
+@on_sqlite
 def test_whoever_is_signed_out_and_has_an_account_is_led_to_sign_in(visit, cast, invited):
     _, token = invited(cast.dan.email)
 
@@ -76,6 +78,7 @@ def test_an_invitation_works_once(visit, client, cast, invited):
     visit.get(f"/invitations/{token}", status=410)
 
 
+@on_sqlite
 def test_a_replayed_invitation_does_not_bring_back_who_was_removed(
     visit, client, cast, invited, roles, sessions
 ):
@@ -92,6 +95,7 @@ def test_a_replayed_invitation_does_not_bring_back_who_was_removed(
     assert cast.dan.user_id not in roles()
 
 
+@on_sqlite
 def test_an_invitation_ends_after_seven_days(visit, invited, clock):
     _, token = invited("eve@example.com")
     form = visit.get(f"/invitations/{token}").form("join").fill(password=PASSWORD)
@@ -136,6 +140,7 @@ def test_a_stranger_who_was_here_first_under_the_address_keeps_nothing(
     assert roles()[user_id] == "developer"
 
 
+@on_sqlite
 def test_the_way_without_an_account_is_closed_to_who_has_one(visit, client, cast, invited, roles):
     """Else the link would be a way round their password and their second factor."""
     _, token = invited(cast.dan.email)
@@ -148,6 +153,7 @@ def test_the_way_without_an_account_is_closed_to_who_has_one(visit, client, cast
     assert cast.dan.user_id not in roles()
 
 
+@on_sqlite
 def test_a_weak_password_makes_no_account(visit, both_ways, invited, sessions):
     _, token = invited("eve@example.com")
     form = visit.get(f"/invitations/{token}").form("join").fill(password="eve@example.com")
@@ -159,6 +165,7 @@ def test_a_weak_password_makes_no_account(visit, both_ways, invited, sessions):
         assert session.scalar(select(User.id).where(User.email == "eve@example.com")) is None
 
 
+@on_sqlite
 def test_whoever_became_a_member_meanwhile_is_told(visit, client, cast, invited, member, roles):
     _, token = invited(cast.dan.email)
     member(cast.dan, Role.VIEWER)
@@ -170,6 +177,7 @@ def test_whoever_became_a_member_meanwhile_is_told(visit, client, cast, invited,
     assert roles()[cast.dan.user_id] == "viewer"
 
 
+@on_sqlite
 def test_a_token_that_never_was_opens_nothing(visit):
     assert visit.get("/invitations/x", status=410).h1 == "This link is no longer valid"
 
