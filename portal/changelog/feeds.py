@@ -1,12 +1,10 @@
 """The changelog as Atom (RFC 4287) and JSON Feed 1.1. No clock is in them: same entries, same bytes."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
-from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 from sqlalchemy import select
@@ -23,17 +21,14 @@ from portal.changelog.models import ChangeWords
 from portal.changelog.prose import render
 from portal.changelog.timeline import effect
 from portal.transparency.queries import SignedLog, signed_log
+from portal.web.atom import AtomHead, atom_document, tag_uri
 from portal.web.filters import instant, iso
 
-ATOM = "http://www.w3.org/2005/Atom"
-XML_BASE = "{http://www.w3.org/XML/1998/namespace}base"
 JSON_FEED = "https://jsonfeed.org/version/1.1"
 TITLE = "Plimsoll: changes of the published limits"
 SUBTITLE = "Each change of the limits before it takes effect, and plain announcements."
 ITEMS_MAX = 50
 SENTENCES_MAX = 20
-# What no XML document can hold, however it is written.
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ def get_feed(session: Session, *, url: str) -> Feed:
         .order_by(ChangeWords.number, ChangeWords.version)
     )
     reasons = {(number, version): reason for number, version, reason in session.execute(newest)}
-    authority = _authority(log, url)
+    authority = authority_of(log, url)
     changes = [
         _change_item(
             log, change, reasons.get((change.number, len(change.wordings))), authority=authority
@@ -84,7 +79,7 @@ def get_feed(session: Session, *, url: str) -> Feed:
     opened = log.entries[0]["at"] if log.entries else 0
     return Feed(
         url=url,
-        tag=_tag(authority, opened, "changelog"),
+        tag=tag_uri(authority, opened, "changelog"),
         updated=max([opened, *(item.updated for item in items)]),
         items=tuple(items[:ITEMS_MAX]),
     )
@@ -92,27 +87,16 @@ def get_feed(session: Session, *, url: str) -> Feed:
 
 def atom(feed: Feed) -> bytes:
     """The feed as an Atom document."""
-    ET.register_namespace("", ATOM)
-    root = ET.Element(f"{{{ATOM}}}feed", {XML_BASE: f"{feed.url}/"})
-    _add(root, "id", feed.tag)
-    _add(root, "title", TITLE)
-    _add(root, "subtitle", SUBTITLE)
-    _add(root, "updated", iso(feed.updated))
-    _add(root, "link", rel="self", type="application/atom+xml", href=f"{feed.url}/changelog.atom")
-    _add(root, "link", rel="alternate", type="text/html", href=f"{feed.url}/changelog")
-    _add(_add(root, "author"), "name", "Plimsoll")
-    for item in feed.items:
-        entry = _add(root, "entry")
-        _add(entry, "id", item.tag)
-        _add(entry, "title", item.title)
-        _add(entry, "published", iso(item.published))
-        _add(entry, "updated", iso(item.updated))
-        _add(entry, "link", rel="alternate", type="text/html", href=feed.url + item.path)
-        for category in item.categories:
-            _add(entry, "category", term=category)
-        _add(entry, "summary", item.summary)
-        _add(entry, "content", str(item.content), type="html")
-    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
+    head = AtomHead(
+        url=feed.url,
+        tag=feed.tag,
+        title=TITLE,
+        subtitle=SUBTITLE,
+        updated=feed.updated,
+        self_path="/changelog.atom",
+        page_path="/changelog",
+    )
+    return atom_document(head, feed.items)
 
 
 def json_feed(feed: Feed) -> bytes:
@@ -151,7 +135,7 @@ def _change_item(
     diff, kind = diff_of(does), manner(line, is_retirement=does.is_retirement)
     summary = f"{diff.direction}, for {names(does.after, line.tiers)}. {_when(change)}"
     return FeedItem(
-        tag=_tag(authority, change.announced_at, change.announcement.id),
+        tag=tag_uri(authority, change.announced_at, change.announcement.id),
         path=line.path,
         title=line.heading,
         summary=summary,
@@ -176,7 +160,7 @@ def _news_item(line: NewsLine, policy: Policy, authority: str) -> FeedItem:
     if withdrawn:
         said = f"{said} Withdrawn at {instant(withdrawn)}."
     return FeedItem(
-        tag=_tag(authority, published, line.id),
+        tag=tag_uri(authority, published, line.id),
         path=line.path,
         title=line.title,
         summary=said,
@@ -218,20 +202,7 @@ def _updated_at(change: ChangeInLog) -> tuple[int, int]:
     return max([change.announced_at, *(step.at for step in change.steps)]), change.number
 
 
-def _authority(log: SignedLog, url: str) -> str:
+def authority_of(log: SignedLog, url: str) -> str:
     """The host that names are given under: the log's, which stays when the portal moves."""
     origin = log.entries[0]["body"]["origin"] if log.entries else urlsplit(url).netloc
     return urlsplit(f"//{origin}").hostname or "localhost"
-
-
-def _tag(authority: str, at: int, name: str) -> str:
-    """A tag URI (RFC 4151): whoever held the authority on that day gave the name."""
-    return f"tag:{authority},{iso(at)[:10]}:{name}"
-
-
-def _add(
-    parent: ET.Element, name: str, text: str | None = None, /, **attributes: str
-) -> ET.Element:
-    child = ET.SubElement(parent, f"{{{ATOM}}}{name}", attributes)
-    child.text = None if text is None else _NOT_XML.sub("\ufffd", text)
-    return child

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from portal.accounts.models import User
 from portal.core.actor import Actor
 from portal.core.errors import NotFound
-from portal.core.paging import Order, Page, fetch_page
+from portal.core.paging import Order, Page, cursor_after, fetch_page
 from portal.feedback.errors import MayNotWrite, ThreadHidden
 from portal.feedback.models import Follow, Post, PostEdit, Thread, Visibility, Vote
 from portal.orgs.models import Membership, Org
@@ -168,3 +168,18 @@ def followed_by(actor: Actor) -> Select[Thread]:
         Follow.user_id == actor.user_id, Follow.ended_at.is_(None)
     )
     return select(Thread).where(Thread.id.in_(mine))
+
+
+def find_post(session: Session, thread: Thread, post_id: str) -> Post | None:
+    """A post of a thread that was loaded for the actor, where there is one of this name."""
+    query = select(Post).where(Post.id == post_id, Post.thread_id == thread.id)
+    return session.scalar(query) if post_id else None
+
+
+def cursor_to(session: Session, thread: Thread, post: Post) -> str | None:
+    """The cursor of the page of a thread that holds a post; None = the first."""
+    page = max(post.position - 1, 0) // POSTS_A_PAGE
+    if page == 0:
+        return None
+    query = select(Post).where(Post.thread_id == thread.id, Post.position == page * POSTS_A_PAGE)
+    return cursor_after(POST_ORDER, session.scalars(query).one())

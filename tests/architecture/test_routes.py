@@ -16,8 +16,11 @@ PUBLIC = {
     "accounts.set_password",
     "accounts.sign_in",
     "accounts.start_session",
+    "address.confirm_change",
+    "address.email_change",
+    "address.refuse_change",
     "changelog.announcement",
-    "changelog.change",
+    "change_page.change",
     "changelog.changes",
     "changelog.notice",
     "limits.limits",
@@ -35,16 +38,28 @@ PUBLIC = {
     "documents.limits",
     "documents.reason",
     "docs.log",
+    "feedback_records.clocks",
+    "feedback_records.decision",
+    "feedback.thread",
+    "feedback.threads",
+    "feedback_feeds.board",
+    "feedback_feeds.thread",
+    "posts.history",
+    "posts.permalink",
     "health.alive",
     "health.ready",
     "leaks.report_leaks",
     "join.invitation",
     "join.sign_up",
+    "resets.ask",
+    "resets.check_mail",
+    "resets.forgot_password",
     "static",
     "subscriptions.confirm_unsubscribe",
     "subscriptions.unsubscribe",
     "sync.report",
     "sync.state",
+    "sync.usage",
     "transparency.checkpoint",
     "transparency.entries",
     "upgrades.upgrades",
@@ -125,7 +140,12 @@ def test_only_what_reads_no_cookie_is_spared_the_token(app, client):
     """No browser sends by itself a gateway's token, a mail's signed address, or a scanner's signature."""
     spared = {rule.rule for rule in rules(app, "POST") if is_spared(rule)}
 
-    assert spared == {"/sync/v1/report", "/changelog/unsubscribe/<token>", "/api/v1/leaks"}
+    assert spared == {
+        "/sync/v1/report",
+        "/sync/v1/usage",
+        "/changelog/unsubscribe/<token>",
+        "/api/v1/leaks",
+    }
     assert client.post("/sync/v1/report", headers={"Sync-Version": "1"}).status_code == 401
 
 

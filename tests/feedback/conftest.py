@@ -1,9 +1,10 @@
 import pytest
 
 from tests.feedback.board import Board
+from tests.feedback.people import sign, token
 from tests.support.changes import counts, log, publish, run
 
-__all__ = ["counts", "log", "publish", "run"]
+__all__ = ["counts", "log", "publish", "run", "sign", "token"]
 
 
 @pytest.fixture
