@@ -12,6 +12,7 @@ from portal.admin import bulk, change_acts, change_news, changes
 from portal.admin import gateways as admin_gateways
 from portal.admin import grants as admin_grants
 from portal.admin import log as admin_log
+from portal.admin import moderation as admin_moderation
 from portal.admin import requests as admin_requests
 from portal.admin import tiers as admin_tiers
 from portal.admin import views as admin
@@ -25,6 +26,10 @@ from portal.console import orgs as own_orgs
 from portal.console import views as console
 from portal.core.db import Sessions
 from portal.core.seal import register_builder
+from portal.feedback import feed_views as feedback_feeds
+from portal.feedback import post_views as posts
+from portal.feedback import views as feedback
+from portal.feedback import vote_views as votes
 from portal.journal import cli as journal_cli
 from portal.keys import act_views as key_acts
 from portal.keys import cap_views as key_caps
@@ -53,6 +58,9 @@ EVERYONE = (
     limits,
     docs,
     health,
+    feedback,
+    posts,
+    feedback_feeds,
     accounts,
     resets,
     join,
@@ -74,6 +82,7 @@ SIGNED_IN = (
     key_caps,
     key_rules,
     upgrades,
+    votes,
 )
 # … from here the provider's staff.
 STAFF = (
@@ -86,6 +95,7 @@ STAFF = (
     changes,
     change_acts,
     change_news,
+    admin_moderation,
     admin_log,
 )
 COMMANDS = (
