@@ -1,13 +1,13 @@
 from dataclasses import dataclass, replace
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.accounts import mails
 from portal.accounts.errors import AlreadyConfirmed, AskedElsewhere, PersonExists
 from portal.accounts.models import HalfSignIn, LinkPurpose, MailLink, User, UserSession
-from portal.accounts.policy import LINK_LASTS, must_be_usable
+from portal.accounts.policy import LINK_LASTS, PASSWORD_LINKS, must_be_usable
 from portal.accounts.queries import find_link, get_user, is_contested
 from portal.core import clock
 from portal.core.actor import Actor
@@ -44,7 +44,7 @@ def create_person(session: Session, *, actor: Actor, email: str, password_hash: 
         if violates(error, "uq_users_email"):
             raise PersonExists from error
         raise
-    record(session, _themselves(actor, user), "user:account:created", subject_id=user.id)
+    record(session, themselves(actor, user), "user:account:created", subject_id=user.id)
     return user
 
 
@@ -62,7 +62,7 @@ def make_admin(session: Session, *, actor: Actor, user: User) -> None:
     record(session, actor, "user:admin:made", subject_id=user.id)
 
 
-def _themselves(actor: Actor, user: User) -> Actor:
+def themselves(actor: Actor, user: User) -> Actor:
     """Nobody is signed in while signing up: the journal names who the person is from now on."""
     return actor if actor.name else replace(actor, user_id=user.id, name=user.email)
 
@@ -144,7 +144,7 @@ def confirm_email(session: Session, *, actor: Actor, token: str, browser: str | 
     could take a stranger's mail for theirs, and with it the stranger's password.
     Raises LinkUsedOrOver, AskedElsewhere.
     """
-    link, user = _use_link(session, token, purpose=LinkPurpose.CONFIRM_EMAIL)
+    link, user = use_link(session, token, LinkPurpose.CONFIRM_EMAIL)
     same = link.browser is not None and browser is not None and digest(browser) == link.browser
     if user.email_confirmed_at is None:
         if not same and is_contested(session, link):
@@ -153,26 +153,27 @@ def confirm_email(session: Session, *, actor: Actor, token: str, browser: str | 
         if link.password_hash:
             user.password_hash = link.password_hash
             end_sessions(session, user_id=user.id)
-    record(session, _themselves(actor, user), "user:email:confirmed", subject_id=user.id)
+    record(session, themselves(actor, user), "user:email:confirmed", subject_id=user.id)
     return Confirmed(user=user, same_browser=same)
 
 
-def set_password(session: Session, *, actor: Actor, token: str, password_hash: str) -> User:
-    """Set the password by a single-use link; every session of the person ends. Raises LinkUsedOrOver."""
-    link, user = _use_link(session, token, purpose=LinkPurpose.SET_PASSWORD)
-    user.password_hash = password_hash
-    user.email_confirmed_at = user.email_confirmed_at or link.used_at
-    end_sessions(session, user_id=user.id)
-    record(session, _themselves(actor, user), "user:password:set", subject_id=user.id)
-    return user
-
-
-def _use_link(session: Session, token: str, *, purpose: LinkPurpose) -> tuple[MailLink, User]:
+def use_link(session: Session, token: str, *purposes: LinkPurpose) -> tuple[MailLink, User]:
+    """A mailed link, used from now on, and whose it is. Raises LinkUsedOrOver."""
     now = clock.now()
     found = find_link(session, token, for_update=True)
-    link = must_be_usable(found, purpose=purpose, at=now)
+    link = must_be_usable(found, *purposes, at=now)
     link.used_at = now
     return link, get_user(session, link.user_id)
+
+
+def end_links(session: Session, *, user_id: str) -> None:
+    """Let no link that was mailed to a person set their password any more."""
+    open_ones = update(MailLink).where(
+        MailLink.user_id == user_id,
+        MailLink.purpose.in_(PASSWORD_LINKS),
+        MailLink.used_at.is_(None),
+    )
+    session.execute(open_ones.values(used_at=clock.now()))
 
 
 def start_session(session: Session, *, actor: Actor, user: User, user_agent: str) -> str:

@@ -69,3 +69,16 @@ class WrongCode(Invalid):
 class SignInOver(Gone):
     code = "sign_in_over"
     public = "Signing in took too long, or was done already. Begin again with your password."
+
+
+class SameAddress(Invalid):
+    code = "same_address"
+    public = "This is your address already."
+
+    def __init__(self) -> None:
+        super().__init__(field="email")
+
+
+class AddressTaken(Conflict):
+    code = "address_taken"
+    public = "Somebody has signed up with the new address meanwhile. Yours stays as it is."

@@ -14,9 +14,9 @@ from portal.core.errors import Invalid
 from portal.web.forms import EMAIL_MAX, BaseForm, must_be_plain, tidy_line
 
 
-def email_field() -> EmailField:
+def email_field(label: str = "E-mail address") -> EmailField:
     return EmailField(
-        "E-mail address",
+        label,
         filters=[tidy_line],
         validators=[
             InputRequired("Enter your e-mail address."),
@@ -70,6 +70,14 @@ class NewPasswordForm(BaseForm):
 
 class SetPasswordForm(NewPasswordForm):
     """Sent from the page that a mailed link opens."""
+
+
+class ForgotPasswordForm(BaseForm):
+    email = email_field()
+
+
+class ChangeAddressForm(ProofForm):
+    email = email_field("New e-mail address")
 
 
 class SignInForm(BaseForm):

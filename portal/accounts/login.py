@@ -1,23 +1,28 @@
 """Flask-Login over session rows, and the guard: a page is public by its mark, or behind sign-in."""
 
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from flask import Flask, Response, g, request, url_for
 from flask import session as cookie
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 
-from portal.accounts import commands
+from portal.accounts import commands, devices
 from portal.accounts.models import User
 from portal.accounts.policy import may_act_as_staff
 from portal.accounts.queries import LiveSession, find_session, has_second_factor
+from portal.accounts.signed_in import SEEN_EVERY, note_seen
 from portal.core import clock
 from portal.core.actor import Actor
+from portal.core.db import Busy, transaction
 from portal.core.errors import NotFound
 from portal.web.public import is_public
 from portal.web.responses import done
-from portal.web.session import session, settings
+from portal.web.session import session, sessions, settings
 
+DEVICE = "plimsoll_device"  # the cookie by which a browser is known again
+DEVICE_LASTS = timedelta(days=400)  # browsers keep no cookie for longer
 HALF = "half_sign_in"  # the cookie's random value between the password and the code
 
 
@@ -32,6 +37,7 @@ class SignedIn(UserMixin):  # type: ignore[misc]
     is_confirmed: bool
     has_second_factor: bool
     proven_at: datetime | None
+    seen_at: datetime
 
     @property
     def name(self) -> str:
@@ -48,12 +54,22 @@ def install(app: Flask) -> None:
     manager.session_protection = None  # sessions are rows; a changing address must not end them
     manager.user_loader(_load)
     app.before_request(lambda: _guard(app.view_functions.get(request.endpoint or "")))
+    app.after_request(_remember_device)
+    app.after_request(_note_seen)
     app.context_processor(lambda: {"viewer": viewer()})
 
 
 def viewer() -> SignedIn | None:
     """The signed-in person, or None."""
     return current_user._get_current_object() if current_user.is_authenticated else None  # noqa: SLF001
+
+
+def signed_in() -> SignedIn:
+    """The signed-in person, on pages that the guard lets nobody else see."""
+    person = viewer()
+    if person is None:
+        raise NotFound
+    return person
 
 
 def current_actor() -> Actor:
@@ -103,7 +119,16 @@ def stay(user: User) -> None:
     agent = request.headers.get("User-Agent", "")
     actor = commands.signing_in(current_actor(), user)
     session_id = commands.start_session(session(), actor=actor, user=user, user_agent=agent)
-    live = LiveSession(user, clock.now(), has_second_factor(session(), user.id))
+    g.device = devices.greet(
+        session(),
+        actor=actor,
+        user=user,
+        token=request.cookies.get(_device_cookie()),
+        user_agent=agent,
+        url=settings().url,
+    )
+    now = clock.now()
+    live = LiveSession(user, now, has_second_factor(session(), user.id), now)
     login_user(_signed_in(live, session_id))
 
 
@@ -148,7 +173,36 @@ def _signed_in(found: LiveSession, session_id: str) -> SignedIn:
         is_confirmed=found.user.email_confirmed_at is not None,
         has_second_factor=found.has_second_factor,
         proven_at=found.proven_at,
+        seen_at=found.seen_at,
     )
+
+
+def _device_cookie() -> str:
+    # With this beginning, no neighbour under the same domain can plant one of its own.
+    return DEVICE if settings().is_development else f"__Host-{DEVICE}"
+
+
+def _remember_device(response: Response) -> Response:
+    value = g.pop("device", None)
+    if value is not None:
+        response.set_cookie(
+            _device_cookie(),
+            value,
+            max_age=DEVICE_LASTS,
+            secure=not settings().is_development,
+            httponly=True,
+            samesite="Lax",
+        )
+    return response
+
+
+def _note_seen(response: Response) -> Response:
+    """Here, where no transaction is open any more: a page that only reads must not wait to write."""
+    person = g.get("_login_user")
+    if isinstance(person, SignedIn) and clock.now() >= person.seen_at + SEEN_EVERY:
+        with suppress(Busy), sessions()() as own, transaction(own):
+            note_seen(own, session_id=person.session_id, ip=request.remote_addr)
+    return response
 
 
 def _guard(view: object) -> Response | None:

@@ -14,9 +14,12 @@ _SOME_TLD = ".example"
 SESSION_LASTS = timedelta(days=30)
 PROOF_LASTS = timedelta(minutes=15)
 HALF_SIGN_IN_LASTS = timedelta(minutes=10)
+EMAIL_CHANGE_LASTS = timedelta(hours=24)
+ADDRESSES_KEPT = timedelta(days=90)  # network addresses, of sessions as of the journal
 LINK_LASTS = {
     LinkPurpose.CONFIRM_EMAIL: timedelta(hours=48),
     LinkPurpose.SET_PASSWORD: timedelta(hours=24),
+    LinkPurpose.RESET_PASSWORD: timedelta(hours=1),
 }
 
 
@@ -48,9 +51,12 @@ def must_be_strong(password: str, *, email: str) -> None:
         raise WeakPassword("Use more than one character.")
 
 
-def must_be_usable(link: MailLink | None, *, purpose: LinkPurpose, at: datetime) -> MailLink:
-    """The link, if it may be used now. Raises LinkUsedOrOver."""
-    if link is None or link.purpose is not purpose or link.used_at or link.expires_at <= at:
+PASSWORD_LINKS = (LinkPurpose.SET_PASSWORD, LinkPurpose.RESET_PASSWORD)
+
+
+def must_be_usable(link: MailLink | None, *purposes: LinkPurpose, at: datetime) -> MailLink:
+    """The link, if it may be used now for one of these. Raises LinkUsedOrOver."""
+    if link is None or link.purpose not in purposes or link.used_at or link.expires_at <= at:
         raise LinkUsedOrOver
     return link
 

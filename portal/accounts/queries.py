@@ -30,12 +30,13 @@ class LiveSession:
     user: User
     proven_at: datetime | None
     has_second_factor: bool
+    seen_at: datetime
 
 
 def find_session(session: Session, *, user_id: str, session_id: str) -> LiveSession | None:
     """The live session of this person and random id."""
     found = session.execute(
-        select(User, UserSession.proven_at, SecondFactor.user_id)
+        select(User, UserSession.proven_at, SecondFactor.user_id, UserSession.seen_at)
         .join(UserSession, UserSession.user_id == User.id)
         .outerjoin(SecondFactor, SecondFactor.user_id == User.id)
         .where(
@@ -47,8 +48,8 @@ def find_session(session: Session, *, user_id: str, session_id: str) -> LiveSess
     ).first()
     if found is None:
         return None
-    user, proven_at, factor = found
-    return LiveSession(user=user, proven_at=proven_at, has_second_factor=factor is not None)
+    user, proven_at, factor, seen_at = found
+    return LiveSession(user, proven_at, factor is not None, seen_at)
 
 
 def find_half_sign_in(

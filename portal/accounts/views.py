@@ -5,9 +5,10 @@ from portal.accounts import codes, commands, login, passwords
 from portal.accounts.errors import SignInOver, WrongCode
 from portal.accounts.forms import CodeForm, SetPasswordForm, SignInForm
 from portal.accounts.login import current_actor
-from portal.accounts.models import LinkPurpose, User
-from portal.accounts.policy import is_local, must_be_usable
+from portal.accounts.models import User
+from portal.accounts.policy import PASSWORD_LINKS, is_local, must_be_usable
 from portal.accounts.queries import find_half_sign_in, find_link, find_user_by_email, get_user
+from portal.accounts.resets import set_password as set_password_by
 from portal.accounts.second_factor import finish_sign_in
 from portal.core import clock
 from portal.core.db import transaction
@@ -194,8 +195,12 @@ def set_password(token: str) -> Response:
         )
     password_hash = passwords.hash_password(form.password.data)
     with transaction(session()):
-        user = commands.set_password(
-            session(), actor=current_actor(), token=token, password_hash=password_hash
+        user = set_password_by(
+            session(),
+            actor=current_actor(),
+            token=token,
+            password_hash=password_hash,
+            url=settings().url,
         )
         login.begin(user)
     to = "/" if login.viewer() else url_for("accounts.enter_code")
@@ -205,7 +210,7 @@ def set_password(token: str) -> Response:
 def _must_be_open(token: str) -> User:
     """Whose link this is, if it can still be used. Raises LinkUsedOrOver."""
     found = find_link(session(), token)
-    link = must_be_usable(found, purpose=LinkPurpose.SET_PASSWORD, at=clock.now())
+    link = must_be_usable(found, *PASSWORD_LINKS, at=clock.now())
     return session().get_one(User, link.user_id)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from portal.accounts.address import start_change
 from portal.accounts.commands import make_link
 from portal.accounts.models import LinkPurpose, User
 from portal.changelog.announcements import publish_announcement
@@ -56,6 +57,9 @@ PUBLIC = (
     "/signup/mail",
     "/login",
     "/set-password/{link}",
+    "/forgot-password",
+    "/forgot-password/mail",
+    "/email-change/{address}",
     "/invitations/{invited}",
     "/design",
     "/dev/mail",
@@ -93,6 +97,8 @@ MEMBER = (
     "/orgs/acme/settings",
     "/orgs/new",
     "/account",
+    "/account/email",
+    "/account/sessions",
     "/account/second-factor",
     "/logout",
 )
@@ -171,6 +177,7 @@ class Things:
     move: str
     grant: str
     request: str
+    address: str
     member: str
     invitation: str
     invited: str
@@ -189,6 +196,14 @@ def things(sessions, settings, cast) -> Things:
         invitation, invited = make_invitation(session, org=acme)
         root = session.get_one(User, cast.root.user_id)
         link = make_link(session, user=root, purpose=LinkPurpose.SET_PASSWORD)
+        email, url = "ada@example.net", "http://127.0.0.1"
+        start_change(
+            session,
+            actor=cast.ada.actor,
+            user=session.get_one(User, cast.ada.user_id),
+            email=email,
+            url=url,
+        )
         message = Message(to=cast.ada.email, subject="Hello", text="See http://127.0.0.1/x\n")
         queue_mail(session, message, event="picture", person=cast.ada.user_id)
         draft = start_draft(session, actor=CLI, content=change_file(rows=[RAISED]))
@@ -197,7 +212,13 @@ def things(sessions, settings, cast) -> Things:
     announce_changes(sessions, settings)
     give_authenticator(sessions, cast.ben)
     with sessions() as session:
-        mail = list_mails(session)[0].id
+        mails = list_mails(session)
+        mail = mails[0].id
+        address = next(
+            mail.text.partition("/email-change/")[2].split()[0]
+            for mail in mails
+            if "/email-change/" in mail.text
+        )
         return Things(
             key=issued.key.id,
             link=link,
@@ -208,6 +229,7 @@ def things(sessions, settings, cast) -> Things:
             move=move.id,
             grant=grant.id,
             request=request.id,
+            address=address,
             member=cast.ben.user_id,
             invitation=invitation,
             invited=invited,
