@@ -16,6 +16,7 @@ from portal.sync.commands import rebuild_if_outdated
 from portal.tiers import jobs as tiers
 from portal.transparency import jobs as transparency
 from portal.upgrades import jobs as upgrades
+from portal.usage import jobs as usage
 from portal.web import cli, throttle
 
 
@@ -38,6 +39,7 @@ def all_jobs(sessions: Sessions, settings: Settings) -> list[Job]:
         *changelog.jobs(sessions, settings),
         *tiers.jobs(sessions),
         *upgrades.jobs(sessions),
+        *usage.jobs(sessions),
         *keys.jobs(sessions, url=settings.url),
         _mail(sessions, settings),
         *changelog.late_jobs(sessions, settings),

@@ -29,6 +29,7 @@ from portal.sync.errors import GatewayNameTaken
 from portal.sync.models import Gateway, GatewayToken, SyncAck
 from portal.sync.policy import OLD_TOKEN_LASTS
 from portal.sync.queries import get_gateway, get_head, is_of_this_history
+from portal.usage.commands import forget_gateway
 
 CHUNK = 5000
 NACKS_KEPT = 100
@@ -74,6 +75,7 @@ def remove_gateway(session: Session, *, actor: Actor, name: str) -> None:
     """Take a gateway out: its tokens are refused from now on. Raises NoSuchGateway."""
     gateway = get_gateway(session, name)
     gateway.removed_at = clock.now()
+    forget_gateway(session, gateway.id)
     record(session, actor, "gateway:removed", subject_id=gateway.id, name=name)
 
 

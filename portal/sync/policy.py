@@ -1,9 +1,10 @@
 """Pure rules: how alive a gateway is, and what a receipt says."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 LATE_AFTER = timedelta(seconds=15)
 LOST_AFTER = timedelta(minutes=5)
@@ -25,6 +26,11 @@ def gateway_state(seen_at: datetime | None, *, at: datetime) -> GatewayState:
     if silent <= LATE_AFTER:
         return GatewayState.CONNECTED
     return GatewayState.LATE if silent <= LOST_AFTER else GatewayState.LOST
+
+
+def counts_with_others(health: Mapping[str, Any] | None) -> bool:
+    """Whether a gateway said that it shares its counters with others (SYNC 2, report)."""
+    return (health or {}).get("counters") == "shared"
 
 
 @dataclass(frozen=True)

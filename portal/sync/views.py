@@ -5,14 +5,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from plimsoll.contract.records import Cursor
 from portal.config import Settings
-from portal.core.db import Sessions, snapshot
+from portal.core.db import Sessions, snapshot, transaction
 from portal.sync import queries, wire
 from portal.sync.errors import BadToken, SnapshotRequired, StreamsFull
 from portal.sync.hub import Hub
 from portal.sync.intake import Intake
 from portal.sync.models import Gateway
+from portal.sync.policy import counts_with_others
 from portal.sync.snapshots import Snapshots
 from portal.sync.stream import Start, gzipped, lines
+from portal.usage.batch import read_batch
+from portal.usage.commands import Source, take_batch
 from portal.web import problems, throttle
 from portal.web.public import public
 from portal.web.security import csrf
@@ -78,6 +81,19 @@ def report() -> Response:
     said = wire.read_report(request)
     intake: Intake = extension("intake")
     return jsonify(acknowledged=intake.take(gateway.id, said))
+
+
+@bp.post("/usage")
+@public
+def usage() -> Response:
+    gateway = _authenticate(wire.read_token(request))
+    batch = read_batch(request.get_data())
+    source = Source(gateway.id, gateway.name, is_shared=counts_with_others(gateway.health))
+    with transaction(session()):
+        answer = take_batch(session(), source=source, batch=batch)
+    response = jsonify(answer.said)
+    response.status_code = answer.status
+    return response
 
 
 def _authenticate(token: str) -> Gateway:

@@ -72,17 +72,18 @@ def read_batch(data: bytes) -> Batch:
         raise Invalid("Send JSON.") from error
     if not isinstance(body, dict):
         raise Invalid("Send a JSON object.")
-    for name in ("boot", "seq"):
+    for name in ("boot", "seq", "from", "to"):
         if not _is_whole(body.get(name)) or body[name] < 1:
             raise Invalid("A whole number from 1 is expected.", field=name)
-    for name in ("from", "to"):
-        if not _is_whole(body.get(name)):
-            raise Invalid("Unix seconds are expected.", field=name)
-    rows, counters = body.get("rows"), body.get("counters", [])
-    for name, value in (("rows", rows), ("counters", counters)):
-        if not isinstance(value, list) or len(value) > ROWS_MAX:
-            raise Invalid(f"A list of at most {ROWS_MAX:,} is expected.", field=name)
-    return Batch(body["boot"], body["seq"], body["to"], rows or [], counters)
+    rows, counters = (_lines(body, name) for name in ("rows", "counters"))
+    return Batch(body["boot"], body["seq"], body["to"], rows, counters)
+
+
+def _lines(body: dict[str, Any], name: str) -> list[Any]:
+    lines = body.get(name, [])
+    if not isinstance(lines, list) or len(lines) > ROWS_MAX:
+        raise Invalid(f"A list of at most {ROWS_MAX:,} is expected.", field=name)
+    return lines
 
 
 def read_rows(batch: Batch, *, now: int) -> list[Row]:
@@ -111,16 +112,18 @@ def _row(raw: Any) -> Row:
     key_id, model, counts, minute = raw
     _must(_is_text(key_id, ID_MAX) and _is_whole(minute) and minute >= 0 and not minute % MINUTE)
     _must(model is None or _is_text(model, MODEL_MAX))
+    _must(isinstance(counts, dict))
     refused = counts.get("refused", {})
+    _must(isinstance(refused, dict))
     _must(counts.keys() <= {*_COUNTS, "refused"} and len(refused) <= NAMES_MAX)
-    numbers = [counts.get(name, 0) for name in _COUNTS]
-    _must(all(map(_is_whole, (*numbers, *refused.values()))))
+    requests, taken, made = (counts.get(name, 0) for name in _COUNTS)
+    _must(all(map(_is_whole, (requests, taken, made, *refused.values()))))
     _must(all(_is_text(name, NAME_MAX) for name in refused))
-    return Row(key_id, model or "", minute, *numbers, refused)
+    return Row(key_id, model or "", minute, requests, taken, made, refused)
 
 
 def _reading(owner: Any, name: Any, fields: Any) -> Reading:
-    _must(_is_text(owner, ID_MAX) and _is_text(name, NAME_MAX))
+    _must(_is_text(owner, ID_MAX) and _is_text(name, NAME_MAX) and isinstance(fields, dict))
     free = [fields.get(each) for each in _FREE]
     numbers = [fields[each] for each in _COUNTER]
     _must(all(map(_is_whole, numbers)) and all(each is None or _is_whole(each) for each in free))

@@ -36,7 +36,9 @@ def pack(slots: Mapping[int, Figures]) -> bytes:
     """The slots that hold anything, as one value; a slot of nothing but 0 is left out."""
     filled = {slot: figures for slot, figures in sorted(slots.items()) if any(figures)}
     columns = list(zip(*filled.values(), strict=True)) or [()] * len(NOTHING)
-    packed = bytearray([VERSION | sum(any(column) << place for place, column in enumerate(columns))])
+    packed = bytearray(
+        [VERSION | sum(any(column) << place for place, column in enumerate(columns))]
+    )
     _write(packed, sum(1 << slot for slot in filled))
     for column in columns:
         if any(column):

@@ -7,10 +7,11 @@ for each other in a circle.
 
 import functools
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 from sqlalchemy.orm import Session
 
 from portal.core.db import Base
@@ -31,9 +32,28 @@ def upsert(session: Session, model: type[Base], rows: Iterable[Values]) -> None:
     statement = _statement(model, dialect)
     connection = session.connection()
     if dialect == "postgresql":
-        connection.exec_driver_sql(statement, (orjson.dumps(values).decode(),))
+        connection.exec_driver_sql(statement, (_json(values),))
     else:
         connection.exec_driver_sql(statement, values)
+
+
+def remove(session: Session, model: type[Base], keys: Iterable[Values]) -> None:
+    """Delete rows by their primary keys, in the same order as rows are added."""
+    table, values = _table(model), sorted(keys)
+    names = [column.name for column in table.primary_key.columns]
+    connection = session.connection()
+    if session.get_bind().dialect.name == "postgresql":
+        lines = ", ".join(
+            _cast(column, place) for place, column in enumerate(table.primary_key.columns)
+        )
+        statement = (
+            f"DELETE FROM {table.name} WHERE ({', '.join(names)}) IN"  # noqa: S608 -- our own names
+            f" (SELECT {lines} FROM jsonb_array_elements(%s::jsonb) AS line)"
+        )
+        connection.exec_driver_sql(statement, (_json(values),))
+    elif values:
+        where = " AND ".join(f"{name} = ?" for name in names)
+        connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE {where}", values)  # noqa: S608 -- our own names
 
 
 def _table(model: type[Base]) -> Table:
@@ -52,9 +72,11 @@ def _statement(model: type[Base], dialect: str) -> str:
     columns = [column.name for column in table.columns]
     keys = [column.name for column in table.primary_key.columns]
     assert columns[: len(keys)] == keys, "the primary key comes first"  # noqa: S101 -- a mistake of ours
-    updates = ", ".join(f"{each} = {_update(table.name, each)}" for each in columns if each not in keys)
+    updates = ", ".join(
+        f"{each} = {_update(table.name, each)}" for each in columns if each not in keys
+    )
     return (
-        f"INSERT INTO {table.name} ({', '.join(columns)}) {_source(table, dialect)}"  # noqa: S608 -- our own names
+        f"INSERT INTO {table.name} ({', '.join(columns)}) {_source(table, dialect)}"
         f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {updates}"
     )
 
@@ -70,11 +92,20 @@ def _update(table: str, column: str) -> str:
 def _source(table: Table, dialect: str) -> str:
     if dialect == "sqlite":
         return f"VALUES ({', '.join('?' * len(table.columns))})"
-    casts = ", ".join(
-        f"(line ->> {place})::{_type(column)}" for place, column in enumerate(table.columns)
-    )
+    casts = ", ".join(_cast(column, place) for place, column in enumerate(table.columns))
     return f"SELECT {casts} FROM jsonb_array_elements(%s::jsonb) AS line"  # noqa: S608 -- our own names
 
 
-def _type(column: Any) -> str:
-    return {str: "text", int: "bigint", bool: "boolean"}[column.type.python_type]
+def _cast(column: Column[Any], place: int) -> str:
+    value = f"line ->> {place}"
+    kind = column.type.python_type
+    if kind is bytes:
+        return f"decode({value}, 'hex')"
+    return f"({value})::{_TYPES[kind]}"
+
+
+_TYPES = {str: "text", int: "bigint", bool: "boolean", datetime: "timestamptz"}
+
+
+def _json(values: list[Values]) -> str:
+    return orjson.dumps(values, default=bytes.hex).decode()
