@@ -5,6 +5,7 @@ from portal.keys.commands import IssuedKey
 from portal.keys.models import ApiKey
 from portal.orgs.models import Org
 from tests.support.factories import make_key
+from tests.support.wire import Wire, enrol
 
 
 @pytest.fixture
@@ -40,6 +41,12 @@ def now(sessions, key):
             return session.get_one(ApiKey, key_id or key.id)
 
     return read
+
+
+@pytest.fixture
+def wire(app, sessions):
+    """What a gateway pulls."""
+    return Wire(app, enrol(sessions))
 
 
 @pytest.fixture

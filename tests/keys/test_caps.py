@@ -3,7 +3,7 @@ import pytest
 from portal.core.db import transaction
 from portal.orgs.models import Org
 from portal.tiers.moves import TierDecision, decide_tier
-from tests.support.wire import Copy, Wire, enrol
+from tests.support.wire import Copy
 
 REQUESTS = "opus-5/requests/bucket/60"  # 1,000 on the starting tier
 
@@ -21,9 +21,9 @@ def capped(as_ada, key):
 
 
 def test_a_cap_is_set_replaced_and_removed_and_gateways_hear_of_each(
-    app, sessions, as_ada, both_ways, key, journal
+    wire, as_ada, both_ways, key, journal
 ):
-    wire, seen = Wire(app, enrol(sessions)), []
+    seen = []
 
     def hear():
         seen.append([cap["quota"] for cap in wire.pull(Copy()).of("key", key.id)["caps"]])
@@ -71,23 +71,21 @@ def test_only_members_with_the_right_cap(turned_away, key, now, act):
     assert now().caps == []
 
 
-@pytest.mark.parametrize(
-    ("field", "values", "said"),
-    [
-        ("quota", {"quota": ""}, "whole number"),
-        ("quota", {"quota": "-5"}, "whole number"),
-        ("quota", {"quota": "1000"}, "Your limit is 1,000. A cap has to be lower."),
-        ("limit", {"limit": "opus-5/requests/window/60"}, "choice"),
-    ],
-)
-def test_bad_input_is_said_beside_its_field_and_nothing_is_capped(
-    as_ada, both_ways, key, now, field, values, said
-):
-    form = as_ada.get(page_of(key)).form("cap").fill(limit=REQUESTS, quota="5").fill(values)
+BAD = [
+    ("quota", {"quota": ""}, "whole number"),
+    ("quota", {"quota": "-5"}, "whole number"),
+    ("quota", {"quota": "1000"}, "Your limit is 1,000. A cap has to be lower."),
+    ("limit", {"limit": "opus-5/requests/window/60"}, "choice"),
+]
 
-    page = form.submit(htmx=both_ways.is_htmx, status=422)
 
-    assert said in page.errors[field]
+def test_bad_input_is_said_beside_its_field_and_nothing_is_capped(as_ada, both_ways, key, now):
+    for field, values, said in BAD:
+        form = as_ada.get(page_of(key)).form("cap").fill(limit=REQUESTS, quota="5").fill(values)
+
+        page = form.submit(htmx=both_ways.is_htmx, status=422)
+
+        assert said in page.errors[field]
     assert now().caps == []
 
 

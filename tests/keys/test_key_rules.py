@@ -58,17 +58,13 @@ def test_only_who_manages_the_organisation_makes_rules(turned_away, visit, clien
     assert rules() == Rules()
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("max_days", "0"), ("max_days", "3661"), ("issuers", "viewer")]
-)
-def test_bad_input_is_said_beside_its_field_and_no_rule_is_made(
-    as_ada, both_ways, rules, field, value
-):
-    form = as_ada.get(PAGE).form("key_rules").fill({field: value})
+def test_bad_input_is_said_beside_its_field_and_no_rule_is_made(as_ada, both_ways, rules):
+    for field, value in [("max_days", "0"), ("max_days", "3661"), ("issuers", "viewer")]:
+        form = as_ada.get(PAGE).form("key_rules").fill({field: value})
 
-    page = form.submit(htmx=both_ways.is_htmx, status=422)
+        page = form.submit(htmx=both_ways.is_htmx, status=422)
 
-    assert page.errors[field]
+        assert page.errors[field]
     assert rules() == Rules()
 
 

@@ -6,6 +6,9 @@ import pytest
 from portal.accounts.models import User
 from portal.core.actor import CLI
 from portal.core.db import transaction
+from portal.core.ids import new_id
+from portal.keys.commands import pause_key, revoke_key
+from portal.keys.models import ApiKey, Environment
 from portal.orgs.commands import suspend_org
 from portal.orgs.models import Org
 from portal.sync.commands import rebuild
@@ -95,16 +98,92 @@ def test_the_number_of_queries_does_not_grow_with_the_keys(
     visit.get(KEYS)
     with count_queries() as one:
         visit.get(KEYS)
-    with sessions() as session, transaction(session):
-        for _ in range(99):
-            make_key(session, org=org)
+    add_keys(sessions, org, 999)
 
-    with count_queries() as hundred:
+    with count_queries() as thousand:
         page = visit.get(KEYS)
+    last = visit.get(KEYS, htmx=True, page=10)
 
     assert "sets no maximum" in page.text
+    assert "Keys 1 to 100 of 1,000." in page.text
     assert len(page.soup.select("tbody tr")) == 100
-    assert len(hundred) == len(one)
+    assert len(thousand) == len(one)
+    assert "Keys 901 to 1,000 of 1,000." in last.text
+    assert page.link("Older →") == f"{KEYS}?page=2"
+    assert "Older →" not in last.text
+
+
+def add_keys(sessions, org, count):
+    """Rows as `issue_key` writes them, without asking the rules for each; a thousand in a second."""
+    with sessions() as session, transaction(session):
+        first = session.query(ApiKey).filter_by(org_id=org.id).first()
+        values = {"org_id": org.id, "prefix": "plim_live_aaaa", "environment": Environment.LIVE}
+        values |= {"created_by": first.created_by}
+        for number in range(count):
+            own = {"id": new_id("key"), "name": f"Bulk {number}", "name_folded": f"bulk {number}"}
+            own |= {"digest": f"{number:064x}", "last_four": f"{number:04}"}
+            session.add(ApiKey(**values, **own, lineage=own["id"]))
+
+
+WORKING = {"Straße 1", "100% sure", "Try-out"}
+SEARCHES = [
+    ({"q": "STRASSE"}, {"Straße 1"}),
+    ({"q": "aße 1"}, {"Straße 1"}),
+    ({"q": "100%"}, {"100% sure"}),
+    ({"q": "_"}, set()),
+    ({"state": "paused"}, {"Paused"}),
+    ({"state": "expired"}, {"Over"}),
+    ({"state": "revoked"}, {"Gone"}),
+    ({"state": "active"}, WORKING),
+    ({"environment": "test"}, {"Try-out"}),
+    ({"environment": "test", "state": "revoked"}, set()),
+    ({"state": "no such", "page": "x"}, WORKING | {"Paused", "Over", "Gone"}),
+]
+
+
+def test_the_list_is_searched_and_filtered(clock, as_ada, both_ways, kinds):
+    for asked, found in SEARCHES:
+        page = as_ada.get(KEYS, htmx=both_ways.is_htmx, **asked)
+
+        rows = page.table("The keys of Acme").rows if found else []
+        assert {row["Name"].removesuffix(" Test") for row in rows} == found, asked
+        assert found or "No key of Acme matches." in page.text
+
+
+@pytest.fixture
+def kinds(clock, issue, sessions, cast):
+    """A key of each kind, in Acme, after an hour."""
+    for name in ("Straße 1", "100% sure"):
+        issue(name=name)
+    issue(name="Over", expires_at=START + timedelta(minutes=30))
+    with sessions() as session, transaction(session):
+        paused, gone = (issue_in(session, cast, name) for name in ("Paused", "Gone"))
+        issue_in(session, cast, "Try-out", environment=Environment.TEST)
+        pause_key(session, actor=cast.ada.actor, key=paused)
+        revoke_key(session, actor=cast.ada.actor, key=gone, reason="Over.")
+    clock.advance(hours=1)
+
+
+def issue_in(session, cast, name, **values):
+    org = session.get_one(Org, cast.acme.id)
+    return make_key(session, org=org, actor=cast.ada.actor, name=name, **values).key
+
+
+def test_a_key_is_found_by_what_the_list_shows_of_it(as_ada, issue):
+    key = issue(name="Mine").key
+    issue(name="Other")
+
+    for text in (key.prefix, key.last_four, f"{key.prefix}…{key.last_four}"):
+        assert [row["Name"] for row in as_ada.get(KEYS, q=text).table("The keys of Acme").rows] == [
+            "Mine"
+        ]
+
+
+def test_a_test_key_is_marked_wherever_it_stands(as_ada, issue):
+    key = issue(name="Try-out", environment=Environment.TEST).key
+
+    assert as_ada.get(KEYS).table("The keys of Acme").row("Try-out")["Name"] == "Try-out Test"
+    assert "It is a test key." in as_ada.get(f"{KEYS}/{key.id}").text
 
 
 def test_the_receipt_names_the_gateways_that_hold_a_revocation(clock, app, sessions, as_ada, issue):

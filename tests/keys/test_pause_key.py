@@ -5,6 +5,7 @@ import pytest
 from portal.core.db import transaction
 from portal.keys.commands import revoke_key
 from portal.keys.models import ApiKey
+from tests.support.wire import Copy
 
 
 def ask(key, act):
@@ -34,10 +35,7 @@ def test_a_key_is_paused_and_resumed_and_each_leaves_one_line(
 
 
 @pytest.fixture
-def wire_state(app, sessions):
-    from tests.support.wire import Copy, Wire, enrol
-
-    wire = Wire(app, enrol(sessions))
+def wire_state(wire):
     return lambda key: wire.pull(Copy()).of("key", key.id)["state"]
 
 
