@@ -4,6 +4,7 @@ Ask for `cast` and the database holds the published catalogue and the people; fo
 holds the catalogue; for neither and it is migrated and empty.
 """
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +42,15 @@ def pytest_runtest_setup() -> None:
     pytest_socket.socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The way that a form is sent does not ask which database there is: not each pair each day."""
+    for item in items:
+        spec = getattr(item, "callspec", None)
+        params = spec.params if spec else {}
+        if (params.get("database"), params.get("both_ways")) == ("postgresql", "htmx"):
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(scope="session")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
     keep_compiled_builders()
@@ -74,9 +84,15 @@ def clock() -> Iterator[ManualClock]:
         yield manual
 
 
+@pytest.fixture(scope="session")
+def engines() -> Callable[[str], Engine]:
+    """One engine an address for the whole run: databases come again, and statements stay compiled."""
+    return functools.cache(make_engine)
+
+
 @pytest.fixture
-def sessions(settings: Settings) -> Iterator[Sessions]:
-    engine = make_engine(settings.database_url)
+def sessions(settings: Settings, engines: Callable[[str], Engine]) -> Iterator[Sessions]:
+    engine = engines(settings.database_url)
     yield make_sessions(engine, strict=True)
     _wait_until_idle(engine)
     engine.dispose()

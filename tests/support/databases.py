@@ -76,9 +76,10 @@ class SqliteServer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._free: list[Path] = []  # names are used again: who knows one kept what it compiled
 
     def create(self, template: Database | None = None) -> Database:
-        path = self._folder / f"test-{next(_numbers)}.db"
+        path = self._free.pop() if self._free else self._folder / f"test-{next(_numbers)}.db"
         if template is not None:
             shutil.copyfile(make_url(template.url).database or "", path)
         return Database("sqlite", f"sqlite:///{path}")
@@ -87,6 +88,7 @@ class SqliteServer:
         path = make_url(database.url).database or ""
         for suffix in ("", "-wal", "-shm"):
             Path(path + suffix).unlink(missing_ok=True)
+        self._free.append(Path(path))
 
 
 class PostgresServer:
