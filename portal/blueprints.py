@@ -9,6 +9,7 @@ from portal.accounts import reset_views as resets
 from portal.accounts import session_views as own_sessions
 from portal.accounts import views as accounts
 from portal.admin import bulk, change_acts, change_news, changes
+from portal.admin import feedback as admin_feedback
 from portal.admin import gateways as admin_gateways
 from portal.admin import grants as admin_grants
 from portal.admin import log as admin_log
@@ -21,13 +22,14 @@ from portal.changelog import documents
 from portal.changelog import subscription_views as subscriptions
 from portal.changelog import views as changelog
 from portal.config import Settings
-from portal.console import dev, docs, health, key_page, limits, membership
+from portal.console import change_page, dev, docs, health, journal, key_page, limits, membership
 from portal.console import orgs as own_orgs
 from portal.console import views as console
 from portal.core.db import Sessions
 from portal.core.seal import register_builder
 from portal.feedback import feed_views as feedback_feeds
 from portal.feedback import post_views as posts
+from portal.feedback import record_views as feedback_records
 from portal.feedback import views as feedback
 from portal.feedback import vote_views as votes
 from portal.journal import cli as journal_cli
@@ -53,6 +55,7 @@ from portal.web import cli as web_cli
 EVERYONE = (
     transparency,
     changelog,
+    change_page,
     documents,
     subscriptions,
     limits,
@@ -61,6 +64,7 @@ EVERYONE = (
     feedback,
     posts,
     feedback_feeds,
+    feedback_records,
     accounts,
     resets,
     join,
@@ -71,6 +75,7 @@ SIGNED_IN = (
     second_factor,
     address,
     own_sessions,
+    journal,
     console,
     own_orgs,
     orgs,
@@ -95,6 +100,7 @@ STAFF = (
     changes,
     change_acts,
     change_news,
+    admin_feedback,
     admin_moderation,
     admin_log,
 )

@@ -11,6 +11,7 @@ from portal.core.db import Sessions, transaction
 from portal.core.jobs import Job
 from portal.core.outbox import FolderTransport, SmtpTransport, Transport
 from portal.feedback import jobs as feedback
+from portal.journal import erasing as journal
 from portal.keys import notices as keys
 from portal.sync.commands import rebuild_if_outdated
 from portal.tiers import jobs as tiers
@@ -43,6 +44,7 @@ def all_jobs(sessions: Sessions, settings: Settings) -> list[Job]:
         *keys.jobs(sessions, url=settings.url),
         _mail(sessions, settings),
         *changelog.late_jobs(sessions, settings),
+        *journal.jobs(sessions),
         Job("throttles", lambda: _forget_throttles(sessions)),
     ]
 
