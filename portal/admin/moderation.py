@@ -147,7 +147,7 @@ def leave_note(number: int) -> Response:
     except Invalid as error:
         form.refuse(error.public, field=error.field)
         return _note(responses.invalid, number, form=form)
-    to = url_for("feedback.thread", number=number, _anchor="staff")
+    to = url_for("feedback.thread", number=number)
     return responses.done(to, message="Your note is left, for the staff alone.")
 
 
@@ -167,7 +167,7 @@ def _about_post(post: str, form: ModerateForm, *, title: str, lead: str, act: st
         lead=lead,
         button=headline,
         action=url_for(f"moderation.{act}_post", post=post),
-        back=url_for("posts.permalink", number=thread.number, post=found.id),
+        back=url_for("feedback.thread", number=thread.number, post=found.id),
         form=form,
         post=show_post(session(), actor, thread=thread, post=found),
     )

@@ -13,7 +13,7 @@ from portal.feedback.forms import EditForm, ReplyForm, ReportForm
 from portal.feedback.models import Post, Thread
 from portal.feedback.pace import count
 from portal.feedback.policy import may_edit, must_be_readable, must_take_posts
-from portal.feedback.queries import cursor_to, get_post, get_thread, get_voice, list_edits
+from portal.feedback.queries import get_post, get_thread, get_voice, list_edits
 from portal.feedback.shown import show_post, show_text
 from portal.feedback.views import NUMBER, show_thread
 from portal.web import responses
@@ -31,8 +31,12 @@ def permalink(number: int, post: str) -> Response:
     """Lead to the page of the thread on which the post stands."""
     thread = get_thread(session(), current_actor(), number)
     found = get_post(session(), thread, post)
-    page = cursor_to(session(), thread, found)
-    return responses.done(url_for("feedback.thread", number=number, page=page, _anchor=found.id))
+    return responses.done(_at(number, found.id))
+
+
+def _at(number: int, post: str) -> str:
+    """The thread, open at a post. The query makes htmx load it, where an anchor alone would only scroll."""
+    return url_for("feedback.thread", number=number, post=post, _anchor=post)
 
 
 @bp.get(f"{POST}/history")
@@ -68,7 +72,7 @@ def reply(number: int) -> Response:
     except (Invalid, PostHidden) as error:
         form.refuse(error.public, field=getattr(error, "field", None))
         return show_thread(responses.invalid, number, form=form)
-    to = url_for("posts.permalink", number=number, post=post.id)
+    to = _at(number, post.id)
     return responses.done(to, message="Your reply is posted.")
 
 
@@ -98,7 +102,7 @@ def edit_post(number: int, post: str) -> Response:
         if isinstance(error, ChangedMeanwhile):
             form.seen.data = commands.newest_edit(found)
         return _editing(responses.invalid, thread, found, form=form)
-    to = url_for("posts.permalink", number=number, post=post)
+    to = _at(number, post)
     return responses.done(to, message="The post is edited. Its earlier text stays readable.")
 
 
@@ -145,7 +149,8 @@ def report_post(number: int, post: str) -> Response:
         commands.report_post(
             session(), actor=actor, thread=thread, post=found, reason=form.reason.data
         )
-    to = url_for("posts.permalink", number=number, post=post)
+    # Without the anchor: asked in the dialog of this very page, the browser else only scrolls.
+    to = url_for("feedback.thread", number=number, post=post)
     return responses.done(to, message="Reported. Our staff will look at it.")
 
 

@@ -12,11 +12,11 @@ from portal.core.errors import Conflict, Invalid
 from portal.core.paging import Page
 from portal.feedback import commands
 from portal.feedback.commands import Opening
-from portal.feedback.forms import ActForm, ListForm, OpenThreadForm, ReplyForm, TitleForm
+from portal.feedback.forms import ListForm, OpenThreadForm, ReplyForm, TitleForm
 from portal.feedback.listing import MINE, Asked, Line, list_mine, list_similar, list_threads
 from portal.feedback.models import Category, Kind, State, Visibility
 from portal.feedback.pace import count
-from portal.feedback.queries import find_post, get_thread, get_voice, list_voices
+from portal.feedback.queries import cursor_to, find_post, get_thread, get_voice, list_voices
 from portal.feedback.shown import get_thread_page, names_in_force, show_post
 from portal.web import responses
 from portal.web.public import public
@@ -157,7 +157,9 @@ def show_thread(
     """The page of a thread, also with a reply that was refused."""
     actor = current_actor()
     found = get_thread(session(), actor, number)
-    page = get_thread_page(session(), actor, found, cursor=request.args.get("page"))
+    at_post = find_post(session(), found, request.args.get("post", ""))
+    cursor = cursor_to(session(), found, at_post) if at_post else request.args.get("page")
+    page = get_thread_page(session(), actor, found, cursor=cursor)
     answering = find_post(session(), found, request.args.get("answers") or _named(form))
     shown = answering and show_post(session(), actor, thread=found, post=answering)
     if form is None:
@@ -168,8 +170,8 @@ def show_thread(
         "older": page.posts.after
         and url_for("feedback.thread", number=number, page=page.posts.after),
     }
-    values = {"page": page, "form": form, "act": ActForm(), "answering": shown, **at}
-    return answer("feedback/thread.html", fragment="feedback/_thread_body.html", **values)
+    values = {"page": page, "form": form, "answering": shown, "number": number, **at}
+    return answer("feedback/thread.html", fragment="feedback/_reply_form.html", **values)
 
 
 def _named(form: ReplyForm | None) -> str:
