@@ -15,11 +15,14 @@ from typing import Any
 
 import pytest
 import pytest_socket
+from argon2 import PasswordHasher
+from argon2.profiles import CHEAPEST
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import Engine, QueuePool, event, select
 
+from portal.accounts import passwords
 from portal.config import Settings
 from portal.core import clock as core_clock
 from portal.core.db import PortalSession, Sessions, make_engine, make_sessions
@@ -49,6 +52,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         params = spec.params if spec else {}
         if (params.get("database"), params.get("both_ways")) == ("postgresql", "htmx"):
             item.add_marker(pytest.mark.long)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashing() -> None:
+    """argon2id at its lowest cost, which else takes minutes of a run. `full_hashing` has the real one."""
+    passwords._hasher = PasswordHasher.from_parameters(CHEAPEST)
+
+
+@pytest.fixture
+def full_hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Passwords cost what they cost in production; hashes made before keep their own cost."""
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher())
+    passwords._nobody.cache_clear()
+    yield
+    passwords._nobody.cache_clear()
 
 
 @pytest.fixture(scope="session")
