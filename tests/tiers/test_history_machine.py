@@ -201,7 +201,14 @@ class Histories(RuleBasedStateMachine):
         assert eventually(agrees)
 
 
-@pytest.mark.parametrize(("kind", "examples"), [("sqlite", 15), ("postgresql", 6)])
+@pytest.mark.parametrize(
+    ("kind", "examples"),
+    [
+        ("sqlite", 2),
+        pytest.param("sqlite", 15, marks=pytest.mark.long),
+        pytest.param("postgresql", 6, marks=pytest.mark.long),
+    ],
+)
 def test_assignments_moves_and_grants_agree_with_their_model_and_with_the_gateway(
     worlds, kind, examples
 ):

@@ -14,7 +14,7 @@ from portal.transparency import keyfile, statefile
 from portal.transparency.queries import signed_log
 from tests.support.worlds import TOP
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 SCRIPT = Path(__file__).with_name("publisher.py")
 PROCESSES, THREADS = 4, 25

@@ -90,6 +90,7 @@ def test_killed_between_any_two_steps_of_signing_nothing_is_lost(log, clock, dat
     assert_all_agree(log, size=2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", MENDING)
 def test_killed_while_recovering_the_trouble_or_its_end_is_whole(log, clock, database, step):
     """SIGKILL at the step; either the backup is as it was and recovers again, or it is recovered."""
@@ -108,6 +109,7 @@ def test_killed_while_recovering_the_trouble_or_its_end_is_whole(log, clock, dat
     assert_all_agree(log, size=2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", [*(step for step in MENDING if "signature" not in step)])
 def test_killed_while_discarding_the_trouble_or_its_end_is_whole(log, clock, database, step):
     """SIGKILL at the step; either the refused entry is still there to discard, or it is gone."""

@@ -177,14 +177,21 @@ class Requests(RuleBasedStateMachine):
         assert told == self.acts
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_requests_agree_with_their_model(worlds, kind):
+@pytest.mark.parametrize(
+    ("kind", "examples"),
+    [
+        ("sqlite", 2),
+        pytest.param("sqlite", 15, marks=pytest.mark.long),
+        pytest.param("postgresql", 15, marks=pytest.mark.long),
+    ],
+)
+def test_requests_agree_with_their_model(worlds, kind, examples):
     machine = type("Machine", (Requests,), {"worlds": worlds, "database": kind})
 
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=15,
+            max_examples=examples,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),
