@@ -137,7 +137,7 @@ def publish(draft: str) -> Response:
     except (Invalid, Conflict) as error:
         form.refuse(error.public)
         return _publish_again(draft, form)
-    to = url_for("changelog.change", number=change.number)
+    to = url_for("change_page.change", number=change.number)
     return responses.done(to, message=f"Change {change.number} is published and signed.")
 
 

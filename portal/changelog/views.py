@@ -11,7 +11,6 @@ from portal.changelog.change_list import (
     get_choices,
     get_reader,
 )
-from portal.changelog.change_page import get_change_page
 from portal.changelog.forms import FilterForm, MarkReadForm
 from portal.changelog.news_page import get_news_page
 from portal.changelog.notice_page import get_notice_page
@@ -24,8 +23,6 @@ bp = Blueprint("changelog", __name__)
 
 PAGE = "changelog/changes.html"
 FRAGMENT = "changelog/_list.html"
-# Above any number of changes, below what an integer column takes.
-NUMBER = "<int(max=999999999):number>"
 PAGES_MAX = 10**6
 FILTERS = {"tier", "model", "direction", "when"}
 
@@ -53,12 +50,6 @@ def mark_read() -> Response:
     values = {"form": _filter_form(), **_list(Filter())}
     to = url_for("changelog.changes")
     return responses.done(to, message="All is marked as read.", fragment=FRAGMENT, **values)
-
-
-@bp.get(f"/changelog/{NUMBER}")
-@public
-def change(number: int) -> Response:
-    return responses.page("changelog/change.html", page=get_change_page(session(), number))
 
 
 @bp.get("/changelog/ann_<announcement>")

@@ -1,9 +1,10 @@
 """The clocks that run in public: by when a thread is answered, and by when it is decided. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from itertools import zip_longest
 
 from portal.core.durations import working_days_after
 from portal.feedback.models import Decision, Outcome, Thread
@@ -25,25 +26,28 @@ class Pace(StrEnum):
 
 @dataclass(frozen=True)
 class Clock:
-    """One target of a thread: what is promised, since when, by when, and when it was done."""
+    """One target of a thread as it stands at `at`: since when it runs, by when it is due, when it was done."""
 
     name: str
     title: str
     since: datetime
     due_at: datetime
     done_at: datetime | None
-    stopped_at: datetime | None = None
+    stopped_at: datetime | None
+    at: datetime
 
-    def pace(self, now: datetime) -> Pace:
+    @property
+    def pace(self) -> Pace:
         if self.done_at is not None:
             return Pace.MET if self.done_at <= self.due_at else Pace.LATE
         if self.stopped_at is not None:
             return Pace.STOPPED if self.stopped_at <= self.due_at else Pace.MISSED
-        return Pace.RUNNING if now <= self.due_at else Pace.MISSED
+        return Pace.RUNNING if self.at <= self.due_at else Pace.MISSED
 
-    def is_missed(self, now: datetime) -> bool:
+    @property
+    def is_missed(self) -> bool:
         """Whether its time passed before it was done; that stays so for ever."""
-        return self.pace(now) in {Pace.LATE, Pace.MISSED}
+        return self.pace in {Pace.LATE, Pace.MISSED}
 
 
 def answer_due_at(asked_at: datetime) -> datetime:
@@ -65,22 +69,19 @@ def deferred_until(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def clocks_of(thread: Thread, decisions: Sequence[Decision]) -> tuple[Clock, ...]:
+def clocks_of(thread: Thread, decisions: Sequence[Decision], *, at: datetime) -> tuple[Clock, ...]:
     """The clocks of a thread, in the order of their promises; `decisions` all of its, oldest first."""
-    found, stopped = [], thread.closed_at
+    found, stopped, since = [], thread.closed_at, thread.created_at
     if thread.answer_due_at is not None:
         due, done = thread.answer_due_at, thread.first_answer_at
-        found.append(Clock("answer", "First answer", thread.created_at, due, done, stopped))
+        found.append(Clock("answer", "First answer", since, due, done, stopped, at))
     if thread.decision_due_at is not None:
-        done = decisions[0].decided_at if decisions else None
-        due = thread.decision_due_at
-        found.append(Clock("decision", "Decision", thread.created_at, due, done, stopped))
-    return (*found, *_deferrals(decisions, stopped))
-
-
-def _deferrals(decisions: Sequence[Decision], stopped: datetime | None) -> Iterable[Clock]:
-    for place, decision in enumerate(decisions):
+        due, done = thread.decision_due_at, thread.decided_at
+        found.append(Clock("decision", "Decision", since, due, done, stopped, at))
+    for decision, later in zip_longest(decisions, decisions[1:]):
         if decision.outcome is Outcome.DEFERRED and decision.until_on is not None:
-            later = decisions[place + 1].decided_at if place + 1 < len(decisions) else None
-            due, since = deferred_until(decision.until_on), decision.decided_at
-            yield Clock(f"deferred:{decision.id}", "Deferred decision", since, due, later, stopped)
+            due, done = deferred_until(decision.until_on), later.decided_at if later else None
+            name = f"deferred:{decision.id}"
+            since = decision.decided_at
+            found.append(Clock(name, "Deferred decision", since, due, done, stopped, at))
+    return tuple(found)

@@ -58,7 +58,7 @@ def edited(to: str, about: About, post: Post) -> Message:
     parts = [
         f"An official answer in the {about.named} was edited. It reads now:",
         _cut(post.text),
-        f"The text before stays readable: {about.page}/posts/{post.id}/edits",
+        f"The text before stays readable: {about.page}/posts/{post.id}/history",
     ]
     return _message(
         to, f"An official answer was edited: {about.title}", parts, about=about, stands=STANDS

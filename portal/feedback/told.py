@@ -51,7 +51,7 @@ def tell(sessions: Sessions, url: str) -> int:
 
 
 def list_audience(
-    session: Session, thread: Thread, *, after: str = "", limit: int = PEOPLE_AT_ONCE
+    session: Session, thread: Thread, *, after: str = "", limit: int
 ) -> list[tuple[str, str]]:
     """Who opened, follows, votes for or wrote in a thread and may read it, as (id, address), by id.
 
@@ -83,7 +83,7 @@ def _tell(sessions: Sessions, news: News) -> int:
     after, queued = "", 0
     while True:
         with sessions() as session:
-            people = list_audience(session, news.thread, after=after)
+            people = list_audience(session, news.thread, after=after, limit=PEOPLE_AT_ONCE)
             letters = {each: news.letter(email) for each, email in people if each != news.but}
             if letters:
                 with transaction(session):

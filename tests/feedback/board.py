@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.config import Settings
+from portal.core.actor import Actor
 from portal.core.db import Base, Sessions, transaction
 from portal.core.jobs import run_all
 from portal.core.outbox import Mail
@@ -73,11 +74,18 @@ class Board:
                 commands.vote(session, actor=actor_of(user), thread=thread)
             return orgs
 
-    def decide(self, number: int, *, by: Person | None = None, **fields: Any) -> str:
-        """Decide a thread; the id of the decision."""
+    def decide(
+        self,
+        number: int,
+        *,
+        actor: Actor | None = None,
+        asked: decisions.Asked | None = None,
+        **fields: Any,
+    ) -> str:
+        """Decide a thread, adopted partly unless told; the id of the decision."""
         given = {"outcome": Outcome.PARTLY, "reason": "Half of it is possible."}
-        asked = decisions.Asked(**{**given, **fields})
-        actor = (by or self.cast.root).actor
+        asked = asked or decisions.Asked(**{**given, **fields})
+        actor = actor or self.cast.root.actor
         with self.logging() as session:
             thread = find(session, number, for_update=True)
             seen = token_of(thread)
