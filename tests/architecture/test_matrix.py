@@ -33,6 +33,8 @@ NEEDS = {
     "invitations.new_invitation": Permission.MANAGE_MEMBERS,
     "invitations.resend": Permission.MANAGE_MEMBERS,
     "invitations.revoke": Permission.MANAGE_MEMBERS,
+    "journal.export": Permission.SEE_JOURNAL,
+    "journal.journal": Permission.SEE_JOURNAL,
     "key_acts.confirm_pause": Permission.PAUSE_KEY,
     "key_acts.confirm_resume": Permission.PAUSE_KEY,
     "key_acts.confirm_rotate": Permission.ROTATE_KEY,
@@ -102,7 +104,11 @@ class Cell:
             return {401}
         if self.who == FOREIGN:
             return {404}
-        return ALLOWED if may(Role(self.who), NEEDS[self.endpoint]) else {403}
+        # Without a line nothing is right: the page is found by this test, too.
+        needs = NEEDS.get(self.endpoint)
+        if needs is None:
+            return set()
+        return ALLOWED if may(Role(self.who), needs) else {403}
 
 
 @pytest.fixture
@@ -120,6 +126,7 @@ def values(sessions, cast) -> dict[str, str]:
             "invitation": invitation,
             "request": make_request(session, org=acme, staff=cast.root.actor).id,
             "tier": "scale",
+            "suffix": "csv",
         }
 
 
@@ -156,7 +163,9 @@ def token_of(client: FlaskClient) -> str:
 
 def answer(client: FlaskClient, cell: Cell, token: str) -> int:
     data = {"csrf_token": token} if cell.method == "POST" else None
-    response = client.open(cell.path, method=cell.method, data=data)
+    # Refusals as JSON: their pages, made three hundred times, would cost more than all the rest.
+    accept = {"Accept": "application/json"}
+    response = client.open(cell.path, method=cell.method, data=data, headers=accept, buffered=True)
     to_sign_in = response.location and response.location.startswith("/login")
     return 401 if to_sign_in else response.status_code
 
