@@ -56,12 +56,12 @@ class World:
             return add_gateway(session, actor=CLI, name=name, brand="plim")
 
 
-def make(data: Path, *, threads: int) -> World:
-    """A new world in `data`, on SQLite."""
+def make(data: Path, *, threads: int, url: str | None = None) -> World:
+    """A new world in `data`, on SQLite unless the address of another database is given."""
     data.mkdir(parents=True)
     settings = Settings(
         data=data,
-        database_url=f"sqlite:///{data / 'portal.db'}",
+        database_url=url or f"sqlite:///{data / 'portal.db'}",
         secret_key="bench",  # noqa: S106 -- of a portal that lives for seconds
         threads=threads,
     )

@@ -3,7 +3,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -12,6 +11,7 @@ from portal.core.actor import Actor
 from portal.core.db import violates
 from portal.core.errors import Invalid
 from portal.core.ids import new_id
+from portal.core.upserts import upsert
 from portal.journal.commands import record
 from portal.keys.anatomy import NewSecret, new_secret
 from portal.keys.errors import KeyEnded, KeyRotated, NameTaken, NotConfirmed
@@ -29,8 +29,6 @@ from portal.keys.queries import get_allowance, get_rules
 from portal.orgs.models import Org
 from portal.orgs.policy import Permission, must_be_allowed
 from portal.orgs.queries import is_confirmed, role_of
-
-USES_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,16 +237,8 @@ def note_use(session: Session, uses: Iterable[Use]) -> None:
     for use in uses:
         if use.key_id not in latest or latest[use.key_id].at < use.at:
             latest[use.key_id] = use
-    rows = [vars(latest[key_id]) for key_id in sorted(latest)]
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    for first in range(0, len(rows), USES_AT_ONCE):
-        statement = insert(KeyLastUse).values(rows[first : first + USES_AT_ONCE])
-        fresh = {"at": statement.excluded.at, "gateway": statement.excluded.gateway}
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["key_id"], set_=fresh, where=KeyLastUse.at < statement.excluded.at
-            )
-        )
+    rows = ((use.key_id, use.at, use.gateway) for use in latest.values())
+    upsert(session, KeyLastUse, rows, newer="at")
 
 
 def _journal(session: Session, actor: Actor, key: ApiKey, *, tag: str, **details: str) -> None:

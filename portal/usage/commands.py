@@ -1,12 +1,13 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from portal.core import clock
+from portal.core.upserts import upsert
 from portal.keys.commands import Use, note_use
 from portal.keys.models import ApiKey
 from portal.orgs.models import Org
@@ -21,10 +22,10 @@ from portal.usage.models import (
     UsageMinute,
 )
 from portal.usage.packing import NOTHING, Figures
-from portal.usage.upserts import upsert
 
 _Place = TypeVar("_Place")
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR, DAY = 3600, 86_400
 IDS_AT_ONCE = 500
 
@@ -209,4 +210,4 @@ def _uses(source: Source, batch: Batch, rows: list[Row]) -> Iterable[Use]:
     for key_id, minute in latest.items():
         # Where in its minute is not said, but not after the batch was closed.
         at = max(minute, min(minute + MINUTE - 1, batch.until))
-        yield Use(key_id, datetime.fromtimestamp(at, UTC), source.name)
+        yield Use(key_id, EPOCH + timedelta(seconds=at), source.name)

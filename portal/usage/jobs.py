@@ -5,10 +5,10 @@ from datetime import timedelta
 from portal.core import clock
 from portal.core.db import Sessions, transaction
 from portal.core.jobs import Job
+from portal.core.upserts import remove
 from portal.usage import rollup
 from portal.usage.models import RefusedBatch
 from portal.usage.rollup import KEPT, LEVELS, Level
-from portal.usage.upserts import remove
 
 LOOK_SECONDS = 60
 

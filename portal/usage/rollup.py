@@ -12,6 +12,7 @@ from sqlalchemy import Column, Table, exists, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from portal.core.db import Base
+from portal.core.upserts import remove, upsert
 from portal.usage.models import (
     HourPack,
     MeterCounter,
@@ -23,7 +24,6 @@ from portal.usage.models import (
     UsageMinute,
 )
 from portal.usage.packing import NOTHING, Figures, merged
-from portal.usage.upserts import remove, upsert
 
 MINUTES_KEPT_SECONDS = 35 * 86_400
 HOURS_KEPT_SECONDS = 400 * 86_400

@@ -7,7 +7,7 @@ for each other in a circle.
 
 import functools
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -15,6 +15,7 @@ from sqlalchemy import Column, Table
 from sqlalchemy.orm import Session
 
 from portal.core.db import Base
+from portal.core.types import UtcDateTimeType
 
 # What a second batch does to a column of the row that is there; the others are replaced.
 ADDED = frozenset({"requests", "refused", "input_tokens", "output_tokens", "count"})
@@ -23,18 +24,24 @@ KEPT = frozenset({"used_at"})
 Values = tuple[Any, ...]
 
 
-def upsert(session: Session, model: type[Base], rows: Iterable[Values]) -> None:
-    """Add rows, each with the values of all columns in the table's order and no primary key twice."""
-    values = sorted(rows, key=lambda row: row[: _keys(model)])
+def upsert(
+    session: Session, model: type[Base], rows: Iterable[Values], *, newer: str | None = None
+) -> None:
+    """Add rows, each with the values of all columns in the table's order and no primary key twice.
+
+    What is there gives way only to a row whose column `newer` is higher, where one is named.
+    """
+    count = len(_table(model).primary_key.columns)
+    values = sorted(rows, key=lambda row: row[:count])
     if not values:
         return
     dialect = session.get_bind().dialect.name
-    statement = _statement(model, dialect)
+    statement = _statement(model, dialect, newer)
     connection = session.connection()
     if dialect == "postgresql":
         connection.exec_driver_sql(statement, (_json(values),))
     else:
-        connection.exec_driver_sql(statement, values)
+        connection.exec_driver_sql(statement, _for_sqlite(model, values))
 
 
 def remove(session: Session, model: type[Base], keys: Iterable[Values]) -> None:
@@ -62,12 +69,8 @@ def _table(model: type[Base]) -> Table:
     return table
 
 
-def _keys(model: type[Base]) -> int:
-    return len(_table(model).primary_key.columns)
-
-
 @functools.cache
-def _statement(model: type[Base], dialect: str) -> str:
+def _statement(model: type[Base], dialect: str, newer: str | None) -> str:
     table = _table(model)
     columns = [column.name for column in table.columns]
     keys = [column.name for column in table.primary_key.columns]
@@ -78,6 +81,7 @@ def _statement(model: type[Base], dialect: str) -> str:
     return (
         f"INSERT INTO {table.name} ({', '.join(columns)}) {_source(table, dialect)}"
         f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {updates}"
+        + (f" WHERE {table.name}.{newer} < excluded.{newer}" if newer else "")
     )
 
 
@@ -98,13 +102,27 @@ def _source(table: Table, dialect: str) -> str:
 
 def _cast(column: Column[Any], place: int) -> str:
     value = f"line ->> {place}"
-    kind = column.type.python_type
-    if kind is bytes:
+    if isinstance(column.type, UtcDateTimeType):
+        return f"({value})::timestamptz"
+    if column.type.python_type is bytes:
         return f"decode({value}, 'hex')"
-    return f"({value})::{_TYPES[kind]}"
+    return f"({value})::{_TYPES[column.type.python_type]}"
 
 
-_TYPES = {str: "text", int: "bigint", bool: "boolean", datetime: "timestamptz"}
+_TYPES = {str: "text", int: "bigint", bool: "boolean"}
+
+
+def _for_sqlite(model: type[Base], values: list[Values]) -> list[Values]:
+    """Instants as SQLAlchemy writes them there: as text in UTC without an offset."""
+    if not any(isinstance(column.type, UtcDateTimeType) for column in _table(model).columns):
+        return values
+    return [tuple(map(_plain, row)) for row in values]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return value
 
 
 def _json(values: list[Values]) -> str:
