@@ -19,7 +19,7 @@ from plimsoll.contract.wording import duration
 from portal.accounts.confirm import ProofForm
 from portal.keys.commands import KeyRequest
 from portal.keys.models import Environment
-from portal.keys.policy import GRACE_MAX_SECONDS, ISSUERS, LIFE_MAX_DAYS, Rules
+from portal.keys.policy import GRACE_MAX_SECONDS, ISSUERS, LIFE_MAX_DAYS, Rules, people_in
 from portal.keys.rotation import Rotation
 from portal.orgs.models import Role
 from portal.web.forms import (
@@ -148,8 +148,8 @@ class KeyRulesForm(ProofForm):
     issuers = RadioField(
         "Who may issue and rotate keys",
         choices=[
-            SelectChoice(role.value, " and ".join(f"{each.value}s" for each in ISSUERS[: n + 1]))
-            for n, role in enumerate(ISSUERS)
+            SelectChoice(role.value, people_in(ISSUERS[: number + 1]))
+            for number, role in enumerate(ISSUERS)
         ],
         validators=[InputRequired("Choose who.")],
     )

@@ -1,6 +1,6 @@
 """Pure rules about keys: how many, until when, from where, by whom."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_network
@@ -61,8 +61,14 @@ def must_be_ahead(expires_at: datetime | None, *, at: datetime) -> None:
 def must_issue(rules: Rules, role: Role) -> None:
     """Raises NotAnIssuer where the organisation lets fewer people issue keys than the role's rights do."""
     if role not in rules.issuing_roles:
-        few = " and ".join(f"{each.value}s" for each in rules.issuing_roles)
-        raise NotAnIssuer(f"By a rule of your organisation, {few} issue and rotate keys here.")
+        who = people_in(rules.issuing_roles)
+        raise NotAnIssuer(f"By a rule of your organisation, {who} issue and rotate keys here.")
+
+
+def people_in(roles: Sequence[Role]) -> str:
+    """ "owners", "owners and managers", "owners, managers and developers"."""
+    *most, last = (f"{role.value}s" for role in roles)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def must_end_in_time(rules: Rules, expires_at: datetime | None, *, at: datetime) -> None:

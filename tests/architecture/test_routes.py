@@ -33,6 +33,7 @@ PUBLIC = {
     "dev.mails",
     "docs.api",
     "docs.gateway",
+    "docs.keys",
     "documents.atom",
     "documents.json_feed",
     "documents.limits",

@@ -102,6 +102,8 @@ MEMBER = (
     "/account",
     "/account/email",
     "/account/sessions",
+    "/account/data",
+    "/account/delete",
     "/account/second-factor",
     "/logout",
 )
@@ -117,6 +119,7 @@ STAFF = (
     "/admin/orgs",
     "/admin/orgs/acme",
     "/admin/orgs/acme/tier",
+    "/admin/orgs/acme/keys",
     "/admin/orgs/acme/moves/{move}/cancel",
     "/admin/orgs/acme/grants/new",
     "/admin/orgs/acme/grants/{grant}/end",

@@ -1,13 +1,16 @@
+import re
 from dataclasses import replace
 
 import pytest
 
+from plimsoll.contract import tokens
 from portal.factory import create_app
+from portal.keys.anatomy import new_secret
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
-@pytest.mark.parametrize("address", ["/docs", "/docs/gateway", "/docs/log"])
+@pytest.mark.parametrize("address", ["/docs", "/docs/gateway", "/docs/keys", "/docs/log"])
 def test_the_docs_are_for_everyone(visit, address):
     assert visit.get(address).h1
 
@@ -34,3 +37,15 @@ def test_a_member_keeps_their_own_navigation_beside_the_docs(visit, client, cast
     cast.sign_in(client, cast.ada)
 
     assert visit.get("/docs").link("API keys") == "/orgs/acme/keys"
+
+
+def test_the_shape_of_keys_is_published_as_keys_are_made(visit, catalog):
+    page = visit.get("/docs/keys")
+
+    pattern = page.one("#key-pattern").get_text()
+    secret = new_secret("plim_live_").text
+    assert re.fullmatch(pattern, secret)
+    named = r"checksum of (\S+) followed by (\S+) is (\w{6})"
+    (prefix, body, checksum) = re.findall(named, page.text)[0]
+    assert tokens.build(prefix, body) == prefix + body + checksum
+    assert not re.search(pattern, page.html)  # or scanners would report the page itself

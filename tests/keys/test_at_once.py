@@ -122,9 +122,9 @@ def test_two_members_at_one_key_at_once_leave_a_clean_state(sessions, storm, wir
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_a_storm_of_two_members_leaves_a_clean_state(sessions, storm, wire, journal, seed):
-    outcomes = storm(100, seed)
+    outcomes = storm(60, seed)
 
     assert {name for name, outcome in outcomes if outcome == "done"} == set(ACTS)
     assert {outcome for _, outcome in outcomes} <= {
