@@ -59,6 +59,22 @@ SQLITE_TRIGGERS = (
     CREATE TRIGGER decisions_stay BEFORE DELETE ON decisions
     BEGIN SELECT RAISE(ABORT, 'a decision never changes'); END
     """,
+    """
+    CREATE TRIGGER memberships_keep_an_owner BEFORE UPDATE OF role ON memberships
+    WHEN OLD.role = 'owner' AND NEW.role <> 'owner'
+      AND NOT EXISTS (SELECT 1 FROM memberships WHERE org_id = OLD.org_id
+                      AND role = 'owner' AND user_id <> OLD.user_id)
+    BEGIN SELECT RAISE(ABORT, 'an organisation keeps an owner'); END
+    """,
+    """
+    CREATE TRIGGER memberships_leave_an_owner BEFORE DELETE ON memberships
+    WHEN OLD.role = 'owner'
+      AND NOT EXISTS (SELECT 1 FROM memberships WHERE org_id = OLD.org_id
+                      AND role = 'owner' AND user_id <> OLD.user_id)
+      AND EXISTS (SELECT 1 FROM memberships WHERE org_id = OLD.org_id
+                  AND user_id <> OLD.user_id)
+    BEGIN SELECT RAISE(ABORT, 'an organisation keeps an owner'); END
+    """,
 )
 POSTGRESQL_TRIGGERS = (
     """
@@ -126,8 +142,32 @@ POSTGRESQL_TRIGGERS = (
     CREATE TRIGGER decisions_stay BEFORE DELETE ON decisions
     FOR EACH ROW EXECUTE FUNCTION decisions_guard()
     """,
+    """
+    CREATE FUNCTION memberships_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      IF OLD.role = 'owner' AND (TG_OP = 'DELETE' OR NEW.role <> 'owner') THEN
+        -- Of two last owners at once the second waits here, and then sees what the first did.
+        PERFORM 1 FROM orgs WHERE id = OLD.org_id FOR UPDATE;
+        IF NOT EXISTS (SELECT 1 FROM memberships WHERE org_id = OLD.org_id
+                       AND role = 'owner' AND user_id <> OLD.user_id)
+           AND (TG_OP = 'UPDATE' OR EXISTS (SELECT 1 FROM memberships
+                WHERE org_id = OLD.org_id AND user_id <> OLD.user_id))
+        THEN
+          RAISE EXCEPTION 'an organisation keeps an owner';
+        END IF;
+      END IF;
+      IF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+      END IF;
+      RETURN NEW;
+    END $$
+    """,
+    """
+    CREATE TRIGGER memberships_guarded BEFORE UPDATE OR DELETE ON memberships
+    FOR EACH ROW EXECUTE FUNCTION memberships_guard()
+    """,
 )
-POSTGRESQL_FUNCTIONS = ("log_entries_guard", "threads_guard", "decisions_guard")
+POSTGRESQL_FUNCTIONS = ("log_entries_guard", "threads_guard", "decisions_guard", "memberships_guard")
 EMPTY_ROOT = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
@@ -493,6 +533,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
     )
     with op.batch_alter_table("users", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_users_deleted",
+            ["deleted_at"],
+            unique=False,
+            sqlite_where=sa.text("deleted_at IS NOT NULL"),
+            postgresql_where=sa.text("deleted_at IS NOT NULL"),
+        )
         batch_op.create_index("uq_users_email", [sa.literal_column("lower(email)")], unique=True)
 
     op.create_table(
@@ -1784,6 +1831,11 @@ def downgrade() -> None:
     op.drop_table("api_keys")
     with op.batch_alter_table("users", schema=None) as batch_op:
         batch_op.drop_index("uq_users_email")
+        batch_op.drop_index(
+            "ix_users_deleted",
+            sqlite_where=sa.text("deleted_at IS NOT NULL"),
+            postgresql_where=sa.text("deleted_at IS NOT NULL"),
+        )
 
     op.drop_table("users")
     with op.batch_alter_table("usage_refused_hours", schema=None) as batch_op:

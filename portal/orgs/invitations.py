@@ -29,7 +29,7 @@ from portal.orgs.people import (
     find_open_invitation,
     get_member,
     is_member,
-    list_invitations_by,
+    list_open_invitations,
     lock_invitation,
 )
 from portal.orgs.policy import (
@@ -124,7 +124,7 @@ def end_invitations_of(
 
     Else who is removed could come back by an invitation of their own.
     """
-    for invitation in list_invitations_by(session, org_id=org.id, user_id=user_id):
+    for invitation in list_open_invitations(session, org.id, sent_by=user_id):
         if role is None or not may_invite_as(role, invitation.role):
             _revoke(session, actor=actor, invitation=invitation)
 

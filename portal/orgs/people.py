@@ -180,16 +180,14 @@ def find_open_invitation(session: Session, org_id: str, email: str) -> Invitatio
     )
 
 
-def list_invitations_by(session: Session, *, org_id: str, user_id: str) -> list[Invitation]:
-    """The open invitations to an organisation that one member answers for, locked."""
-    return list(
-        session.scalars(
-            select(Invitation)
-            .where(Invitation.org_id == org_id, Invitation.sent_by == user_id, *_OPEN)
-            .order_by(Invitation.id)
-            .with_for_update()
-        )
-    )
+def list_open_invitations(
+    session: Session, org_id: str, *, sent_by: str | None = None
+) -> list[Invitation]:
+    """The open invitations to an organisation, or those that one member answers for, locked."""
+    query = select(Invitation).where(Invitation.org_id == org_id, *_OPEN)
+    if sent_by is not None:
+        query = query.where(Invitation.sent_by == sent_by)
+    return list(session.scalars(query.order_by(Invitation.id).with_for_update()))
 
 
 def find_invitation(session: Session, token: str) -> tuple[Invitation, Org] | None:

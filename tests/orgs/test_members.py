@@ -1,12 +1,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy.exc import DatabaseError
 
 from portal.core.db import transaction
 from portal.core.errors import PortalError
 from portal.keys.models import ApiKey
 from portal.orgs import members
-from portal.orgs.models import Org, Role
+from portal.orgs.models import Membership, Org, Role
 from portal.orgs.people import get_member
 from portal.orgs.policy import Permission
 from portal.orgs.queries import get_org
@@ -167,6 +168,17 @@ def test_two_last_owners_at_once_leave_one(sessions, cast, member, roles, act):
         list(pool.map(go, (cast.ada, cast.ben), (cast.ben, cast.ada)))
 
     assert list(roles().values()).count("owner") == 1
+
+
+@pytest.mark.parametrize("act", ["demote", "delete"])
+def test_the_database_keeps_an_owner_too(sessions, cast, act):
+    """What no command checked, such as a repair by hand, is refused as well."""
+    with sessions() as session, pytest.raises(DatabaseError), transaction(session):  # noqa: PT012
+        ada = session.get_one(Membership, (cast.acme.id, cast.ada.user_id))
+        if act == "delete":
+            session.delete(ada)
+        else:
+            ada.role = Role.VIEWER
 
 
 def test_an_owner_hands_the_organisation_over(as_ada, both_ways, cast, roles, journal, outbox):
