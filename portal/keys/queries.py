@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from plimsoll.contract.adjustments import Cap
@@ -125,14 +125,19 @@ def _found_by(asked: KeyFilter, now: datetime) -> Iterator[ColumnElement[bool]]:
     if asked.environment:
         yield ApiKey.environment == asked.environment
     if asked.search:
-        # What people copy from a list: "plim_live_abcd…wxyz", or either end of it.
-        first, _, last = asked.search.partition("…")
-        yield or_(
-            ApiKey.name_folded.contains(asked.search.casefold(), autoescape=True),
-            and_(ApiKey.prefix.startswith(first, autoescape=True), ApiKey.last_four == last)
-            if last
-            else or_(ApiKey.prefix.startswith(first, autoescape=True), ApiKey.last_four == first),
-        )
+        is_named = ApiKey.name_folded.contains(asked.search.casefold(), autoescape=True)
+        yield or_(is_named, _looks_like(asked.search))
+
+
+def _looks_like(text: str) -> ColumnElement[bool]:
+    """What people copy from a list: "plim_live_abcd…wxyz", or either end of it."""
+    first, _, last = text.partition("…")
+    if last:
+        return and_(ApiKey.prefix == first, ApiKey.last_four == last)
+    # Brand and environment alone, or a part of them, would find every key.
+    tells = first.count("_") > 1 and not first.endswith("_")
+    begins = ApiKey.prefix.startswith(first, autoescape=True) if tells else false()
+    return or_(begins, ApiKey.last_four == first)
 
 
 def _is_in(state: KeyState, now: datetime) -> ColumnElement[bool]:

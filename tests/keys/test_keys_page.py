@@ -131,6 +131,8 @@ SEARCHES = [
     ({"q": "aße 1"}, {"Straße 1"}),
     ({"q": "100%"}, {"100% sure"}),
     ({"q": "_"}, set()),
+    ({"q": "p"}, {"Paused"}),
+    ({"q": "plim_live_"}, set()),
     ({"state": "paused"}, {"Paused"}),
     ({"state": "expired"}, {"Over"}),
     ({"state": "revoked"}, {"Gone"}),

@@ -1,12 +1,27 @@
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from portal.core.errors import Invalid
 from portal.keys.anatomy import new_secret
-from portal.keys.errors import KeysMaxReached
+from portal.keys.errors import KeysMaxReached, NotAnIssuer
 from portal.keys.models import ApiKey, KeyState
-from portal.keys.policy import NETWORKS_MAX, must_be_ahead, must_fit, normal_networks
+from portal.keys.policy import (
+    GRACE_MAX_SECONDS,
+    NETWORKS_MAX,
+    Rules,
+    end_of_old,
+    must_be_ahead,
+    must_end_in_time,
+    must_fit,
+    must_issue,
+    next_end,
+    next_notice,
+    normal_networks,
+    people_in,
+)
+from portal.orgs.models import Role
 
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 
@@ -76,3 +91,89 @@ def test_two_secrets_differ_and_their_ends_are_kept():
 
     assert one.text != other.text
     assert (one.text[:14], one.text[-4:]) == (one.prefix, one.last_four)
+
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("own_end", "grace_seconds", "end"),
+    [
+        (None, 0, NOW),
+        (None, 3600, NOW + timedelta(hours=1)),
+        (NOW + DAY, 3600, NOW + timedelta(hours=1)),
+        (NOW + DAY, GRACE_MAX_SECONDS, NOW + DAY),
+        (NOW - DAY, 3600, NOW - DAY),
+    ],
+)
+def test_an_old_key_ends_after_its_grace_and_never_later_than_it_would_have(
+    own_end, grace_seconds, end
+):
+    assert end_of_old(own_end, at=NOW, grace_seconds=grace_seconds) == end
+
+
+@pytest.mark.parametrize("grace_seconds", [-1, GRACE_MAX_SECONDS + 1])
+def test_a_grace_out_of_range_is_refused(grace_seconds):
+    with pytest.raises(Invalid) as refused:
+        end_of_old(None, at=NOW, grace_seconds=grace_seconds)
+
+    assert refused.value.field == "grace_seconds"
+
+
+@pytest.mark.parametrize(
+    ("max_days", "life", "end"),
+    [(None, None, None), (None, 10, 10), (5, None, 5), (5, 10, 5), (20, 10, 10)],
+)
+def test_a_successor_is_given_as_long_a_life_within_the_rules(max_days, life, end):
+    begun = NOW - 3 * DAY
+    expires_at = None if life is None else begun + life * DAY
+
+    found = next_end(Rules(max_days=max_days), created_at=begun, expires_at=expires_at, at=NOW)
+
+    assert found == (None if end is None else NOW + end * DAY)
+
+
+@pytest.mark.parametrize(
+    ("days_left", "then"), [(40, 30), (30, 7), (29, 7), (7, 1), (1.5, 1), (1, None), (0.5, None)]
+)
+def test_the_next_notice_is_the_first_that_lies_ahead(days_left, then):
+    end = NOW + days_left * DAY
+
+    assert next_notice(end, after=NOW) == (None if then is None else end - then * DAY)
+    assert next_notice(None, after=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("rules", "life", "is_fine"),
+    [
+        (Rules(), None, True),
+        (Rules(expiry_required=True), None, False),
+        (Rules(expiry_required=True), 5000, True),
+        (Rules(max_days=30), None, False),
+        (Rules(max_days=30), 30, True),
+        (Rules(max_days=30), 30.001, False),
+    ],
+)
+def test_a_key_lives_as_long_as_the_rules_allow(rules, life, is_fine):
+    expires_at = None if life is None else NOW + life * DAY
+
+    with nullcontext() if is_fine else pytest.raises(Invalid):
+        must_end_in_time(rules, expires_at, at=NOW)
+
+
+@pytest.mark.parametrize("issuers", [Role.OWNER, Role.MANAGER, Role.DEVELOPER])
+@pytest.mark.parametrize("role", Role)
+def test_whoever_stands_below_the_lowest_role_that_issues_may_not(issuers, role):
+    ranks = list(Role)
+    is_fine = ranks.index(role) <= ranks.index(issuers)
+
+    with nullcontext() if is_fine else pytest.raises(NotAnIssuer):
+        must_issue(Rules(issuers=issuers), role)
+
+
+def test_roles_read_as_a_list():
+    roles = [Role.OWNER, Role.MANAGER, Role.DEVELOPER]
+
+    said = [people_in(roles[:count]) for count in (1, 2, 3)]
+
+    assert said == ["owners", "owners and managers", "owners, managers and developers"]
