@@ -12,6 +12,7 @@ from portal.admin import bulk, change_acts, change_news, changes
 from portal.admin import feedback as admin_feedback
 from portal.admin import gateways as admin_gateways
 from portal.admin import grants as admin_grants
+from portal.admin import keys as admin_keys
 from portal.admin import log as admin_log
 from portal.admin import moderation as admin_moderation
 from portal.admin import requests as admin_requests
@@ -22,7 +23,18 @@ from portal.changelog import documents
 from portal.changelog import subscription_views as subscriptions
 from portal.changelog import views as changelog
 from portal.config import Settings
-from portal.console import change_page, dev, docs, health, journal, key_page, limits, membership
+from portal.console import (
+    change_page,
+    dev,
+    docs,
+    health,
+    journal,
+    key_page,
+    leaving,
+    limits,
+    membership,
+    own_data,
+)
 from portal.console import orgs as own_orgs
 from portal.console import views as console
 from portal.core.db import Sessions
@@ -76,6 +88,8 @@ SIGNED_IN = (
     address,
     own_sessions,
     journal,
+    leaving,
+    own_data,
     console,
     own_orgs,
     orgs,
@@ -96,6 +110,7 @@ STAFF = (
     admin_grants,
     admin_requests,
     bulk,
+    admin_keys,
     admin_gateways,
     changes,
     change_acts,

@@ -167,7 +167,12 @@ POSTGRESQL_TRIGGERS = (
     FOR EACH ROW EXECUTE FUNCTION memberships_guard()
     """,
 )
-POSTGRESQL_FUNCTIONS = ("log_entries_guard", "threads_guard", "decisions_guard", "memberships_guard")
+POSTGRESQL_FUNCTIONS = (
+    "log_entries_guard",
+    "threads_guard",
+    "decisions_guard",
+    "memberships_guard",
+)
 EMPTY_ROOT = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 

@@ -79,10 +79,14 @@ def start_change(session: Session, *, actor: Actor, user: User, email: str, url:
     )
     session.add(change)
     owner = find_user_by_email(session, email)
-    to_new = mails.confirm_new_address(to=email, link=f"{url}/email-change/{new}", both=needs_old)
+    # Whose mail it is decides who sees it among their own data, and when it is erased.
+    person, to_new = (
+        user,
+        mails.confirm_new_address(to=email, link=f"{url}/email-change/{new}", both=needs_old),
+    )
     if owner is not None and owner.id != user.id:
-        to_new = mails.address_in_use(to=email, sign_in_url=f"{url}/login")
-    queue_mail(session, to_new, event=change.id, person=email.lower())
+        person, to_new = owner, mails.address_in_use(to=email, sign_in_url=f"{url}/login")
+    queue_mail(session, to_new, event=f"{change.id}:new", person=person.id)
     if needs_old:
         to_old = mails.confirm_old_address(
             to=user.email, new=email, link=f"{url}/email-change/{old}"

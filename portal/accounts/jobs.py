@@ -5,6 +5,7 @@ from dataclasses import replace
 from sqlalchemy import select, update
 
 from portal.accounts import resets
+from portal.accounts.leaving import list_farewelled
 from portal.accounts.models import UserSession
 from portal.accounts.policy import ADDRESSES_KEPT
 from portal.config import Settings
@@ -12,6 +13,7 @@ from portal.core import clock
 from portal.core.actor import JOB, Via
 from portal.core.db import Sessions, transaction
 from portal.core.jobs import Job
+from portal.core.outbox import forget_sent
 
 # Whoever asked is not signed in: to the journal a person without a name.
 STRANGER = replace(JOB, name="", is_admin=False, via=Via.WEB)
@@ -20,6 +22,7 @@ STRANGER = replace(JOB, name="", is_admin=False, via=Via.WEB)
 def jobs(sessions: Sessions, settings: Settings) -> list[Job]:
     return [
         Job("password resets", lambda: answer_resets(sessions, settings)),
+        Job("farewells", lambda: forget_farewells(sessions)),
         Job("addresses of sessions", lambda: forget_addresses(sessions)),
     ]
 
@@ -35,6 +38,13 @@ def answer_resets(sessions: Sessions, settings: Settings) -> int:
             with transaction(session):
                 resets.answer_reset(session, actor=STRANGER, request_id=waiting, url=settings.url)
         answered += 1
+
+
+def forget_farewells(sessions: Sessions) -> int:
+    """Erase the last mail to whoever deleted their account, once it has left; returns how many."""
+    with sessions() as session:
+        events = list_farewelled(session)
+        return sum(forget_sent(session, event=event) for event in events)
 
 
 def forget_addresses(sessions: Sessions) -> int:

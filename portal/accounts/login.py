@@ -132,6 +132,12 @@ def stay(user: User) -> None:
     login_user(_signed_in(live, session_id))
 
 
+def leave() -> None:
+    """Let the browser forget whose it was, where the session has ended with the account."""
+    logout_user()
+    cookie.clear()
+
+
 def sign_out() -> None:
     """End the session; inside the act's transaction."""
     person = viewer()

@@ -26,7 +26,15 @@ class User(Base):
     created_at: Mapped[CreatedAt]
     deleted_at: Mapped[UtcDateTime | None]
 
-    __table_args__ = (Index("uq_users_email", func.lower(email), unique=True),)
+    __table_args__ = (
+        Index("uq_users_email", func.lower(email), unique=True),
+        Index(
+            "ix_users_deleted",
+            "deleted_at",
+            sqlite_where=text("deleted_at IS NOT NULL"),
+            postgresql_where=text("deleted_at IS NOT NULL"),
+        ),
+    )
 
 
 class UserSession(Base):

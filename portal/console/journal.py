@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import Blueprint, Response, request, stream_with_context, url_for
 
@@ -95,5 +96,5 @@ def _instant(seconds: int | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _kept(form: JournalForm) -> dict[str, str]:
+def _kept(form: JournalForm) -> dict[str, Any]:
     return {name: value for name in form.data if (value := request.args.get(name))}

@@ -57,7 +57,9 @@ def remove_member(org: str, member: str) -> Response:
             if not form.offer(_keys_of(found, row)).validate():
                 return ask_again(_remove_question(found, row), form)
             if form.is_revoking:
-                _revoke_keys(actor, found, row, reason=f"{row.user.email} was removed.")
+                _revoke_keys(
+                    actor, found, row, reason="Who issued it was removed from the organisation."
+                )
             members.remove_member(session(), actor=actor, org=found, member=row)
     except Conflict as error:
         form.refuse(error.public)
@@ -82,7 +84,7 @@ def leave(org: str) -> Response:
             if not form.offer(_keys_of(found, row)).validate():
                 return ask_again(_leave_question(found), form)
             if form.is_revoking:
-                _revoke_keys(actor, found, row, reason=f"{row.user.email} left.")
+                _revoke_keys(actor, found, row, reason="Who issued it left the organisation.")
             members.leave(session(), actor=actor, org=found)
     except Conflict as error:
         form.refuse(error.public)

@@ -17,7 +17,21 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from sqlalchemy import Index, Insert, Integer, Select, String, Text, UniqueConstraint, select, text
+from sqlalchemy import (
+    Index,
+    Insert,
+    Integer,
+    Select,
+    String,
+    Text,
+    UniqueConstraint,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -30,6 +44,7 @@ from portal.core.types import CreatedAt, PublicId, UtcDateTime
 log = logging.getLogger(__name__)
 
 CLAIM = timedelta(seconds=60)
+_BLANK = {"to": "", "subject": "", "text": "", "unsubscribe_url": None}
 # So few that a slow server does not outlast their claim, or another worker would send them, too.
 BATCH = 2
 # Two weeks, at an hour between tries: a change that waits for its notices (LIMITS 2) waits for these tries.
@@ -138,7 +153,8 @@ class SmtpTransport:
 
 def queue_mail(session: Session, message: Message, *, event: str, person: str) -> None:
     """Put a message into the outbox, in the act's transaction; the same event and person only once."""
-    session.execute(_insert(session), [_values(message, event=event, person=person)])
+    if _is_reachable(message):
+        session.execute(_insert(session), [_values(message, event=event, person=person)])
 
 
 def queue_mails(session: Session, messages: Mapping[str, Message], *, event: str) -> None:
@@ -149,9 +165,32 @@ def queue_mails(session: Session, messages: Mapping[str, Message], *, event: str
     rows = [
         _values(message, event=event, person=person, is_bulk=True)
         for person, message in messages.items()
+        if _is_reachable(message)
     ]
     if rows:
         session.execute(_insert(session), rows)
+
+
+def _is_reachable(message: Message) -> bool:
+    # Whoever deleted their account has words in the place of an address.
+    return "@" in message.to
+
+
+def forget_mails(session: Session, *, person: str, address: str) -> None:
+    """Erase one person's mails. That they were sent stays known, so that no event is told anew."""
+    theirs = or_(Mail.person == person, func.lower(Mail.to) == address.lower())
+    session.execute(delete(Mail).where(theirs, Mail.sent_at.is_(None)))
+    session.execute(update(Mail).where(theirs).values(_BLANK | {"person": person}))
+
+
+def forget_sent(session: Session, *, event: str) -> int:
+    """Erase what was sent about one event, once it has left; returns how many mails."""
+    left = (Mail.event == event, Mail.sent_at.is_not(None), Mail.to != "")
+    if session.scalar(select(Mail.id).where(*left).limit(1)) is None:
+        return 0
+    with transaction(session):
+        done = session.execute(update(Mail).where(*left).values(_BLANK))
+    return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 def _insert(session: Session) -> Insert:

@@ -42,3 +42,8 @@ def record(
         "personal": personal or None,
     }
     last_step(session, Chaining).events.append(event)
+
+
+def record_look(session: Session, actor: Actor, *, org_id: str, what: str) -> None:
+    """One of the staff has opened what is an organisation's own: it sees that, and who."""
+    record(session, actor, f"org:{what}:seen", org_id=org_id, subject_id=org_id)

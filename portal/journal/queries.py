@@ -60,7 +60,8 @@ def list_actors(session: Session, org_id: str) -> list[tuple[str, str]]:
         .where(Event.chain == org_id, Event.actor_id.is_not(None))
         .group_by(Event.actor_id)
     )
-    return sorted(((row[0], row[1]) for row in rows), key=lambda pair: (not pair[1], pair[1]))
+    found = [(row[0] or "", row[1]) for row in rows]
+    return sorted(found, key=lambda pair: (not pair[1], pair[1]))
 
 
 def stream_events(sessions: Sessions, *, org_id: str, asked: Asked) -> Iterator[Event]:

@@ -61,7 +61,7 @@ def words(tag: str) -> str:
 def is_of(kind: Kind) -> ColumnElement[bool]:
     """The condition of one kind."""
     if kind is Kind.STAFF:
-        return Event.is_staff
+        return Event.is_staff.is_(True)
     if kind is Kind.OTHER:
         return and_(*(not_(is_of(each)) for each in _BEGINNINGS))
     return or_(*(Event.tag.startswith(each, autoescape=True) for each in _BEGINNINGS[kind]))

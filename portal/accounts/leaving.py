@@ -1,0 +1,63 @@
+"""The end of an account: what names the person is erased, and the row stays as a tombstone with its id."""
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from portal.accounts import mails
+from portal.accounts.commands import end_sessions
+from portal.accounts.models import (
+    EmailChange,
+    HalfSignIn,
+    KnownDevice,
+    MailLink,
+    RecoveryCode,
+    ResetRequest,
+    SecondFactor,
+    User,
+    UserSession,
+)
+from portal.core import clock
+from portal.core.actor import Actor
+from portal.core.outbox import forget_mails, queue_mail
+from portal.journal.commands import record
+from portal.journal.erasing import forget_person
+
+_SECRETS = (SecondFactor, RecoveryCode, MailLink, EmailChange, KnownDevice, HalfSignIn)
+_FAREWELL = "account_deleted"
+
+
+def tombstone(user_id: str) -> str:
+    """What stands in the place of the address. No address can be so written, so nobody can take it."""
+    return f"deleted account {user_id}"
+
+
+def nameless(actor: Actor) -> Actor:
+    """Who deletes their account, as the journal keeps them: by the id alone."""
+    return Actor(user_id=actor.user_id, via=actor.via)
+
+
+def delete_account(session: Session, *, actor: Actor, user: User) -> None:
+    """Erase a locked person who is in no organisation any more, or acts by `nameless` in leaving them.
+
+    The farewell is the last mail that goes to the address.
+    """
+    email = user.email
+    end_sessions(session, user_id=user.id)
+    seen = update(UserSession).where(UserSession.user_id == user.id)
+    session.execute(seen.values(ip=None, user_agent=""))
+    for kind in _SECRETS:
+        session.execute(delete(kind).where(kind.user_id == user.id))
+    session.execute(delete(ResetRequest).where(ResetRequest.email == email))
+    user.email, user.password_hash, user.email_confirmed_at = tombstone(user.id), None, None
+    user.is_admin, user.deleted_at = False, clock.now()
+    forget_person(session, user_id=user.id, email=email)
+    forget_mails(session, person=user.id, address=email)
+    farewell = mails.account_deleted(to=email)
+    queue_mail(session, farewell, event=f"{_FAREWELL}:{user.id}", person=user.id)
+    record(session, nameless(actor), "user:account:deleted", subject_id=user.id)
+
+
+def list_farewelled(session: Session) -> list[str]:
+    """Whose farewell has left, and stands in the outbox still: the events of those mails."""
+    gone = session.scalars(select(User.id).where(User.deleted_at.is_not(None)))
+    return [f"{_FAREWELL}:{user_id}" for user_id in gone]

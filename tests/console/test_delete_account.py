@@ -1,0 +1,144 @@
+"""The end of an account: nothing that names the person is left, and the journal holds as before."""
+
+import pytest
+from sqlalchemy import String, select
+from sqlalchemy import cast as as_type
+
+from portal.accounts.jobs import forget_farewells
+from portal.accounts.models import User
+from portal.core.db import Base, transaction
+from portal.core.outbox import Mail
+from portal.journal.models import Event
+from portal.keys.models import ApiKey
+from portal.orgs.models import Membership, Org, Role
+from tests.support.authenticator import give_authenticator
+from tests.support.factories import add_member, make_key
+
+ASK = "/account/delete"
+
+
+@pytest.fixture
+def as_ben(clock, visit, client, cast):
+    cast.sign_in(client, cast.ben)
+    return visit
+
+
+def everything(sessions) -> str:
+    """Every value of every row, as text; without what counts tries, which is gone in an hour by itself."""
+    with sessions() as session:
+        return "\n".join(
+            str(tuple(row))
+            for table in Base.metadata.sorted_tables
+            if table.name != "throttles"
+            for row in session.execute(select(*(as_type(each, String) for each in table.columns)))
+        )
+
+
+def test_an_account_is_deleted_and_leaves_a_tombstone(
+    as_ben, client, app, cast, sessions, both_ways, outbox, clock
+):
+    give_authenticator(sessions, cast.ben)
+    cast.sign_in(client, cast.ben)
+    form = as_ben.get("/forgot-password").form("forgot-password").fill(email=cast.ben.email)
+    form.submit(redirect="/forgot-password/mail")
+    as_ben.get("/account/email").form("new-address").fill(email="ben@example.net").submit(
+        redirect="/account/email"
+    )
+
+    page = as_ben.get(ASK).form("delete-account").submit(htmx=both_ways.is_htmx, redirect="/")
+
+    assert page.flash == "Your account is deleted. Our last mail says so, too."
+    assert not as_ben.is_signed_in
+    farewell = next(mail for mail in outbox() if mail.to == cast.ben.email)
+    assert farewell.subject == "Your account is deleted"
+    with sessions() as session:
+        user = session.get_one(User, cast.ben.user_id)
+        assert (user.email, user.password_hash) == (f"deleted account {user.id}", None)
+        assert user.deleted_at
+        assert session.scalars(select(Membership).where(Membership.user_id == user.id)).all() == []
+        with transaction(session):
+            session.get_one(Mail, farewell.id).sent_at = clock()
+    forget_farewells(sessions)
+    assert "ben@" not in everything(sessions)
+    assert app.test_cli_runner().invoke(args=["journal", "check"]).exit_code == 0
+
+
+def test_the_journal_keeps_the_id_and_no_network_address(as_ben, cast, sessions, client):
+    as_ben.get(ASK).form("delete-account").submit(redirect="/")
+
+    with sessions() as session:
+        rows = session.scalars(select(Event).where(Event.actor_id == cast.ben.user_id)).all()
+        assert {(row.actor_name, row.ip) for row in rows} == {("", None)}
+        assert "org:member:left" in {row.tag for row in rows}
+    cast.sign_in(client, cast.ada)
+    page = as_ben.get("/orgs/acme/journal")
+    assert f"a deleted account ({cast.ben.user_id})" in page.text
+
+
+def test_the_last_owner_hands_over_first(visit, client, cast, sessions, both_ways, app):
+    cast.sign_in(client, cast.ada)
+    page = visit.get(ASK)
+    assert page.link("Members of Acme") == "/orgs/acme/members"
+    assert not page.main.select("form")
+    token = page.soup.select_one("[name=csrf_token]")["value"]
+    headers = {"HX-Request": "true"} if both_ways.is_htmx else {}
+
+    answer = client.post(ASK, data={"csrf_token": token}, headers=headers)
+
+    assert answer.status_code == 422
+    assert visit.is_signed_in
+    with sessions() as session:
+        assert session.get_one(User, cast.ada.user_id).email == cast.ada.email
+
+
+def test_an_organisation_of_one_is_closed_with_its_keys_revoked(visit, client, cast, sessions):
+    with sessions() as session, transaction(session):
+        make_key(session, org=session.get_one(Org, cast.delta.id), actor=cast.dan.actor)
+    cast.sign_in(client, cast.dan)
+    page = visit.get(ASK)
+    assert "Delta, 1 key" in page.text
+
+    page.form("delete-account").submit(redirect="/")
+
+    with sessions() as session:
+        (key,) = session.scalars(select(ApiKey).where(ApiKey.org_id == cast.delta.id))
+        assert key.revoked_at
+        tags = set(session.scalars(select(Event.tag).where(Event.org_id == cast.delta.id)))
+        assert {"org:closed", "org:key:revoked"} <= tags
+
+
+def test_whoever_is_one_of_two_owners_may_go(visit, client, cast, sessions):
+    with sessions() as session, transaction(session):
+        acme = session.get_one(Org, cast.acme.id)
+        add_member(session, org=acme, user=session.get_one(User, cast.dan.user_id), role=Role.OWNER)
+    cast.sign_in(client, cast.ada)
+
+    visit.get(ASK).form("delete-account").submit(redirect="/")
+
+    with sessions() as session:
+        owners = session.scalars(select(Membership.user_id).where(Membership.role == Role.OWNER))
+        assert cast.ada.user_id not in set(owners)
+
+
+def test_a_borrowed_screen_does_not_do(clock, visit, client, cast, sessions, both_ways):
+    cast.sign_in(client, cast.ben)
+    clock.advance(minutes=15)
+    form = visit.get(ASK).form("delete-account").fill(proof_password="a wrong one")
+
+    page = form.submit(htmx=both_ways.is_htmx, status=422)
+
+    assert page.errors["proof_password"]
+    with sessions() as session:
+        assert session.get_one(User, cast.ben.user_id).deleted_at is None
+
+
+def test_the_address_is_free_again(as_ben, cast, sessions):
+    as_ben.get(ASK).form("delete-account").submit(redirect="/")
+
+    form = as_ben.get("/signup").form("sign-up")
+    form.fill({"email": cast.ben.email, "password": "a long enough one", "organisation": "B"})
+    form.submit(redirect="/signup/mail")
+
+    with sessions() as session:
+        user = session.scalars(select(User).where(User.email == cast.ben.email)).one()
+        assert user.id != cast.ben.user_id
