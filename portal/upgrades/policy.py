@@ -27,6 +27,7 @@ class Facts:
     is_confirmed: bool
     owners: int
     owners_with_factor: int
+    active_days: int
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Requirement:
 
     @property
     def sentence(self) -> str:
-        """ "Account 5 of 7 days old", "Second factor: not yet", "Use on 7 days counts as not met: …"."""
-        joint = " " if self.name == "account_age_days" or not self.has_data else ": "
+        """ "Account 5 of 7 days old", "Second factor: not yet", "Used on 3 of 7 days"."""
+        joint = " " if self.name in _COUNTED or not self.has_data else ": "
         return f"{self.text}{joint}{self.progress}"
 
 
@@ -50,11 +51,12 @@ _TITLES = {
     "email_confirmed": "E-mail confirmed",
     "second_factor": "Second factor",
     "account_age_days": "Account",
+    "active_days": "Used",
 }
+_COUNTED = frozenset({"account_age_days", "active_days"})
 # What nothing reports yet counts as not met, and the page says why.
 WITHOUT_DATA = {
-    "active_days": "counts as not met: no gateway reports use yet",
-    "paid_microusd": "counts as not met: no gateway reports use yet, and no payment is known",
+    "paid_microusd": "counts as not met: no payment is known",
 }
 
 
@@ -79,11 +81,15 @@ def _line(name: str, text: str, *, wanted: int, facts: Facts, at: datetime) -> R
     if name == "account_age_days":
         # Whole days only: five days and 23 hours are five.
         age = max(0, (at - facts.created_at) // DAY)
-        days = "day" if wanted == 1 else "days"
-        return Requirement(
-            name, text, age >= wanted, f"{min(age, wanted):,} of {wanted:,} {days} old"
-        )
+        return Requirement(name, text, age >= wanted, f"{_of_days(age, wanted)} old")
+    if name == "active_days":
+        days = facts.active_days
+        return Requirement(name, text, days >= wanted, f"on {_of_days(days, wanted)}")
     return Requirement(name, text, is_met=False, progress=WITHOUT_DATA[name], has_data=False)
+
+
+def _of_days(number: int, wanted: int) -> str:
+    return f"{min(number, wanted):,} of {wanted:,} {'day' if wanted == 1 else 'days'}"
 
 
 def _factors(facts: Facts) -> str:

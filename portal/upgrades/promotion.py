@@ -22,6 +22,7 @@ from portal.tiers.queries import get_standing
 from portal.transparency.queries import policy
 from portal.upgrades import policy as rules
 from portal.upgrades.queries import get_facts
+from portal.usage.queries import active_days_of, list_active_since
 
 # So many acts in a minute concern so many that a look at all is cheaper.
 EVENTS_MAX = 2000
@@ -94,6 +95,8 @@ def _met(target: Target, now: datetime) -> list[ColumnElement[bool]]:
     if wanted.get("second_factor"):
         factor = exists().where(SecondFactor.user_id == Membership.user_id)
         conditions.append(~exists().where(*owner, ~factor))
+    if wanted.get("active_days"):
+        conditions.append(active_days_of(Org.id) >= wanted["active_days"])
     return conditions
 
 
@@ -103,7 +106,8 @@ def find_touched(
     """Ids of the organisations that anything happened to in a span of time; None where it is too much.
 
     Everything that requirements ask about leaves a trace: an act an entry in the journal, of the
-    organisation or of a person in it; time alone only the age.
+    organisation or of a person in it; use the instant when a day's first was reported; time alone
+    only the age.
     """
     since, now = span
     rows = session.execute(
@@ -120,6 +124,7 @@ def find_touched(
         and_(Org.created_at > since - each.age, Org.created_at <= now - each.age)
         for each in targets
     )
+    found |= list_active_since(session, since)
     return found | set(session.scalars(select(Org.id).where(or_(*ages))))
 
 

@@ -23,6 +23,7 @@ from portal.upgrades import policy as rules
 from portal.upgrades.errors import NotByRequest
 from portal.upgrades.models import State, UpgradeMessage, UpgradeRequest
 from portal.upgrades.policy import Facts, Requirement
+from portal.usage.queries import active_days
 
 # ---- requirements ----
 
@@ -46,6 +47,7 @@ def get_facts(session: Session, org: Org) -> Facts:
         is_confirmed=confirmed > 0,
         owners=owners,
         owners_with_factor=factors,
+        active_days=active_days(session, org.id),
     )
 
 

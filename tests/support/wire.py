@@ -13,6 +13,7 @@ from plimsoll.contract.records import Cursor, digest_after, digest_hex, record_h
 from portal.core.actor import CLI
 from portal.core.db import Sessions, transaction
 from portal.sync.commands import add_gateway
+from tests.support.clocks import ManualClock
 
 
 def enrol(sessions: Sessions, name: str = "gw-1") -> str:
@@ -108,3 +109,30 @@ class Wire:
     def report(self, cursor: str | None, **more: Any) -> TestResponse:
         body = {"cursor": cursor, "nacks": [], "health": {}} | more
         return self.app.test_client().post("/sync/v1/report", json=body, headers=self.headers())
+
+
+class Line:
+    """A gateway's line for usage: counts its own batches, and says what it was answered."""
+
+    def __init__(self, wire: Wire, clock: ManualClock) -> None:
+        self._wire = wire
+        self._clock = clock
+        self.boot, self.seq = 1, 0
+
+    @property
+    def minute(self) -> int:
+        """The present one, as rows name it."""
+        return int(self._clock.at.timestamp()) // 60 * 60
+
+    def post(self, body: object) -> TestResponse:
+        client = self._wire.app.test_client()
+        return client.post("/sync/v1/usage", json=body, headers=self._wire.headers())
+
+    def batch(self, *rows: list[Any], counters: list[Any] | None = None, **fields: Any) -> Any:
+        now = int(self._clock.at.timestamp())
+        usual = {"boot": self.boot, "seq": self.seq, "from": now - 60, "to": now}
+        return usual | {"rows": list(rows), "counters": counters or []} | fields
+
+    def send(self, *rows: list[Any], counters: list[Any] | None = None) -> TestResponse:
+        self.seq += 1
+        return self.post(self.batch(*rows, counters=counters))

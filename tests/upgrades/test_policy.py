@@ -23,7 +23,7 @@ CLOSED = {State.APPROVED, State.DECLINED, State.WITHDRAWN}
 
 def facts(**values):
     given = {"created_at": NOW, "is_confirmed": False, "owners": 1, "owners_with_factor": 0}
-    return Facts(**given | values)
+    return Facts(**given | {"active_days": 0} | values)
 
 
 def line(name, wanted, **values):
@@ -70,8 +70,16 @@ def test_every_known_requirement_has_a_line_and_what_is_not_asked_for_has_none()
 def test_what_has_no_data_is_not_met_and_says_why():
     found = check(dict.fromkeys(WITHOUT_DATA, 1), facts(), NOW)
 
-    assert [(each.is_met, each.has_data) for each in found] == [(False, False)] * 2
-    assert all("no gateway reports use yet" in each.progress for each in found)
+    assert [(each.is_met, each.has_data) for each in found] == [(False, False)]
+    assert "no payment is known" in found[0].progress
+
+
+@pytest.mark.parametrize(
+    ("days", "met", "progress"),
+    [(0, False, "on 0 of 7 days"), (6, False, "on 6 of 7 days"), (9, True, "on 7 of 7 days")],
+)
+def test_days_of_use_are_counted(days, met, progress):
+    assert line("active_days", 7, active_days=days) == (met, progress)
 
 
 def test_the_table_of_states_names_every_act_and_state():

@@ -21,7 +21,8 @@ from portal.upgrades import jobs as upgrade_jobs
 from portal.upgrades.jobs import Promoter, promote_all
 from portal.upgrades.promotion import promote
 from tests.support import cast as casting
-from tests.support.factories import add_member, make_org, make_user
+from tests.support.factories import add_member, make_key, make_org, make_user
+from tests.support.wire import Line, Wire, enrol
 from tests.support.worlds import publish
 
 WORKERS = 4
@@ -146,12 +147,29 @@ def test_a_tier_on_request_is_entered_by_no_job(begin, sessions, clock, steps):
     assert steps(cast.acme) == [("start", "start")]
 
 
-@pytest.mark.parametrize("name", ["active_days", "paid_microusd"])
-def test_what_nothing_reports_yet_counts_as_not_met(begin, sessions, clock, name):
-    begin(tier("start", 1), tier("build", 2, **{name: 1}))
+def test_what_nothing_reports_yet_counts_as_not_met(begin, sessions, clock):
+    begin(tier("start", 1), tier("build", 2, paid_microusd=1))
     clock.advance(days=365)
 
     assert promote_all(sessions) == 0
+
+
+def test_days_of_use_promote_as_soon_as_the_last_is_reported(begin, app, sessions, clock, steps):
+    cast = begin(tier("start", 1), tier("build", 2, active_days=2))
+    with sessions() as session, transaction(session):
+        key = make_key(session, org=session.get_one(Org, cast.acme.id)).key.id
+    line, promoter = Line(Wire(app, enrol(sessions)), clock), Promoter(sessions)
+    for requests in (1, 0):
+        line.send([key, "m", {"requests": requests, "refused": {"x": 1}}, line.minute])
+        assert promoter.run() == 0
+        clock.advance(days=1)
+    # From here a look at those alone that anything happened to.
+    promoter._all_again_at = float("inf")
+
+    line.send([key, "m", {"requests": 1}, line.minute])
+
+    assert promoter.run() == 1
+    assert steps(cast.acme)[-1] == ("build", "automatic")
 
 
 def test_one_confirmed_address_and_a_second_factor_of_every_owner(

@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
-from werkzeug.test import TestResponse
 
 from portal.core.db import Base, Sessions, transaction
 from portal.orgs.models import Org
@@ -12,29 +11,7 @@ from portal.usage.models import UsageMinute
 from tests.support.cast import Cast
 from tests.support.clocks import ManualClock
 from tests.support.factories import make_key
-from tests.support.wire import Wire, enrol
-
-
-class Line:
-    """A gateway's line for usage: counts its own batches, and says what it was answered."""
-
-    def __init__(self, wire: Wire, clock: ManualClock) -> None:
-        self._wire = wire
-        self._clock = clock
-        self.boot, self.seq = 1, 0
-
-    def post(self, body: object) -> TestResponse:
-        client = self._wire.app.test_client()
-        return client.post("/sync/v1/usage", json=body, headers=self._wire.headers())
-
-    def batch(self, *rows: list[Any], counters: list[Any] | None = None, **fields: Any) -> Any:
-        now = int(self._clock.at.timestamp())
-        usual = {"boot": self.boot, "seq": self.seq, "from": now - 60, "to": now}
-        return usual | {"rows": list(rows), "counters": counters or []} | fields
-
-    def send(self, *rows: list[Any], counters: list[Any] | None = None) -> TestResponse:
-        self.seq += 1
-        return self.post(self.batch(*rows, counters=counters))
+from tests.support.wire import Line, Wire, enrol
 
 
 @pytest.fixture

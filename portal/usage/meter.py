@@ -1,0 +1,119 @@
+"""How full each limit of an organisation is: the counters that the gateways decide with, added up.
+
+A gateway tells of a counter when it changes. In between it is the same here as there: a bucket falls
+evenly until it is full again, a window ends at its instant, requests in flight stand until one ends.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from plimsoll.contract.fold import Policy
+from plimsoll.contract.limits import ALL_MODELS, Cell, Kind, Limit
+from portal.tiers.queries import current_grants, current_tiers
+from portal.tiers.words import Identity, identity
+from portal.transparency.queries import policy
+from portal.usage.models import MeterCounter
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """One limit, with what is used of it now.
+
+    `used` adds up the gateways that count for themselves, `gateways` of them; those that share a
+    counter are one. `full_at` of a bucket, `resets_at` of a window; `heard_at`: when a gateway last
+    told of a change, None where nothing was ever used. All in Unix seconds.
+    """
+
+    limit: Limit
+    used: int
+    gateways: int
+    full_at: int | None
+    resets_at: int | None
+    heard_at: int | None
+
+    @property
+    def quota(self) -> int:
+        return self.limit.quota
+
+    @property
+    def capacity(self) -> int:
+        """The most that can be used at once: a bucket's burst, else the quota."""
+        return self.limit.quota if self.limit.burst is None else self.limit.burst
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.capacity - self.used)
+
+    @property
+    def is_per_gateway(self) -> bool:
+        """Whether several gateways each admit as much as the limit says."""
+        return self.gateways > 1
+
+
+def meter(session: Session, org_id: str, at: int) -> list[Gauge]:
+    """Every limit that the organisation has at an instant, grants included, in the order of pages."""
+    in_force = policy(session, at)
+    names = {cell.name: identity(cell) for cell in in_force.limits}
+    counters: dict[Identity, list[MeterCounter]] = defaultdict(list)
+    query = select(MeterCounter).where(MeterCounter.org_id == org_id, MeterCounter.owner == org_id)
+    for counter in session.scalars(query):
+        # A counter outlives a move to another tier, under whose name of the limit it was told.
+        if counter.name in names:
+            counters[names[counter.name]].append(counter)
+    limits = held_limits(session, in_force, org_id=org_id, at=at)
+    return [gauge(limit, counters[identity(limit.cell)], at) for limit in limits]
+
+
+def held_limits(session: Session, in_force: Policy, *, org_id: str, at: int) -> list[Limit]:
+    """The limits of the organisation's tier on the models it offers, raised by its grants."""
+    tier = current_tiers(session, [org_id])[org_id]
+    grants = current_grants(session, org_id, datetime.fromtimestamp(at, UTC))
+    found = []
+    for cell in sorted(in_force.limits):
+        if cell.tier == tier and _is_offered(in_force, cell):
+            limit = in_force.limits[cell].limit
+            for grant in grants:
+                if identity(grant.raises) == identity(cell):
+                    limit = limit.raised(quota=grant.quota, burst=grant.burst)
+            found.append(limit)
+    return found
+
+
+def gauge(limit: Limit, counters: Iterable[MeterCounter], at: int) -> Gauge:
+    """How full a limit is, from what each gateway last told of it."""
+    newest: dict[str, MeterCounter] = {}
+    for counter in sorted(counters, key=lambda each: each.at):
+        newest["" if counter.is_shared else counter.gateway_id] = counter
+    used = {name: _used(limit, counter, at) for name, counter in newest.items()}
+    busy = [counter for name, counter in newest.items() if used[name]]
+    return Gauge(
+        limit=limit,
+        used=sum(used.values()),
+        gateways=len(newest),
+        full_at=max((each.full_at for each in busy if each.full_at is not None), default=None),
+        resets_at=max(
+            (each.resets_at for each in busy if each.resets_at is not None), default=None
+        ),
+        heard_at=max((each.at for each in newest.values()), default=None),
+    )
+
+
+def _used(limit: Limit, counter: MeterCounter, at: int) -> int:
+    if limit.cell.kind is Kind.WINDOW:
+        return counter.used if counter.resets_at is not None and at < counter.resets_at else 0
+    if limit.cell.kind is Kind.CONCURRENCY or counter.full_at is None:
+        return counter.used
+    left, whole = counter.full_at - at, counter.full_at - counter.at
+    if left <= 0 or whole <= 0:
+        return 0
+    # Rounded up, as gateways do: it never says less than stands at the gate.
+    return min(counter.used, -(-counter.used * left // whole))
+
+
+def _is_offered(in_force: Policy, cell: Cell) -> bool:
+    return cell.model == ALL_MODELS or (cell.tier, cell.model) in in_force.offers

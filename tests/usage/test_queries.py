@@ -1,0 +1,163 @@
+"""Rows and packs are read as one, of one organisation alone; the meter is the gateways' own counters."""
+
+import pytest
+
+from portal.core import clock as core_clock
+from portal.core.db import transaction
+from portal.orgs.models import Org
+from portal.tiers.commands import assign_tier
+from portal.usage.jobs import keep
+from portal.usage.packing import Figures
+from portal.usage.queries import Span, active_days, meter, refused_by_limit, total, usage_series
+from tests.support.factories import make_grant
+from tests.support.wire import Line, Wire, enrol
+
+LIMIT = "start.opus-5.requests.1m"
+
+
+@pytest.fixture
+def read(sessions, cast):
+    def act(query, *arguments, org=cast.acme, **named):
+        with sessions() as session:
+            return query(session, org.id, *arguments, **named)
+
+    return act
+
+
+@pytest.fixture
+def last():
+    """A span of the hours before now."""
+
+    def act(hours, step):
+        end = core_clock.timestamp() // 3600 * 3600 + 3600
+        return {"start": end - hours * 3600, "end": end, "step": step}
+
+    return act
+
+
+def test_series_are_the_same_before_and_after_packing(line, key, row, read, last, clock, sessions):
+    line.send(
+        *(row(key, 1, ago=ago, model=model) for ago in range(0, 180, 7) for model in ("a", None)),
+        row(key, 0, ago=5, input_tokens=-4, refused={LIMIT: 2}),
+    )
+    spans = [
+        (last(6, 60), "model"),
+        (last(6, 3600), "model"),
+        (last(24, 3600), "key"),
+        (last(24 * 60, 86_400), "model"),
+    ]
+    before = [read(usage_series, **span, by=by) for span, by in spans]
+    clock.advance(days=1, hours=1)
+    assert keep(sessions) > 0
+
+    after = [read(usage_series, **span, by=by) for span, by in spans]
+
+    assert after == before
+    assert set(before[0]) == {"a", "", "opus-5"}
+    assert set(before[2]) == {key}
+    assert read(total, Span(**spans[0][0])) == Figures(52, 2, -4, 0)
+
+
+def test_a_step_finer_than_what_is_kept_is_refused(read, last):
+    for span, by in ((last(24, 60), "key"), (last(24 * 40, 60), "model"), (last(1, 90), "model")):
+        with pytest.raises(ValueError, match="steps of"):
+            read(usage_series, **span, by=by)
+
+
+def test_no_figure_of_another_organisation_is_in_any_answer(
+    line, key, other_key, row, read, last, cast, clock
+):
+    now = int(clock.at.timestamp())
+    used = {"used": 9, "quota": 50, "full_at": now + 60, "at": now}
+    line.send(row(other_key, 7, refused={LIMIT: 3}), counters=[[cast.delta.id, LIMIT, used]])
+
+    for by in ("model", "key"):
+        assert read(usage_series, **last(24, 3600), by=by) == {}
+    assert read(refused_by_limit, Span(**last(24, 3600))) == {}
+    assert read(active_days) == 0
+    assert {each.used for each in read(meter, now)} == {0}
+    assert read(active_days, org=cast.delta) == 1
+    assert read(refused_by_limit, Span(**last(24, 3600)), org=cast.delta) == {LIMIT: 3}
+
+
+def of(gauges, name=LIMIT):
+    (found,) = [each for each in gauges if each.limit.cell.name == name]
+    return found
+
+
+def test_the_meter_adds_up_local_gateways_and_falls_as_the_bucket_does(
+    line, app, sessions, cast, read, clock
+):
+    now = int(clock.at.timestamp())
+    other = Line(Wire(app, enrol(sessions, "gw-2")), clock)
+    used = {"used": 30, "quota": 50, "full_at": now + 36, "at": now}
+    line.send(counters=[[cast.acme.id, LIMIT, used]])
+    other.send(counters=[[cast.acme.id, LIMIT, used | {"used": 10, "full_at": now + 12}]])
+
+    at_once, later, at_end = (of(read(meter, now + seconds)) for seconds in (0, 18, 36))
+
+    assert (at_once.used, at_once.full_at, at_once.is_per_gateway) == (40, now + 36, True)
+    assert (later.used, later.full_at) == (15, now + 36)
+    assert (at_end.used, at_end.full_at, at_end.heard_at) == (0, None, now)
+
+
+def test_gateways_that_share_a_counter_count_once_and_the_newest_is_shown(
+    line, app, sessions, cast, read, clock
+):
+    now, other = int(clock.at.timestamp()), Wire(app, enrol(sessions, "gw-2"))
+    second = Line(other, clock)
+    for wire in (line._wire, other):
+        wire.report(None, health={"counters": "shared"})
+    used = {"used": 30, "quota": 50, "full_at": now + 36, "at": now}
+    line.send(counters=[[cast.acme.id, LIMIT, used]])
+    second.send(counters=[[cast.acme.id, LIMIT, used | {"used": 31, "at": now + 1}]])
+
+    found = of(read(meter, now + 1))
+
+    assert (found.used, found.is_per_gateway) == (31, False)
+
+
+def test_what_is_used_stays_on_the_meter_through_a_move_and_a_grant_lifts_the_line(
+    line, sessions, cast, read, clock
+):
+    now = int(clock.at.timestamp())
+    line.send(
+        counters=[[cast.acme.id, LIMIT, {"used": 9, "quota": 50, "full_at": now + 60, "at": now}]]
+    )
+    quota = of(read(meter, now)).quota
+    with sessions() as session, transaction(session):
+        make_grant(session, org=session.get_one(Org, cast.acme.id), quota=quota + 5)
+    assert of(read(meter, now)).quota == quota + 5
+
+    with sessions() as session, transaction(session):
+        org = session.get_one(Org, cast.acme.id, with_for_update=True)
+        assign_tier(session, actor=cast.root.actor, org=org, tier="build", reason="They grow.")
+
+    assert of(read(meter, now), "build.opus-5.requests.1m").used == 9
+
+
+def test_a_window_is_empty_when_it_is_over_and_flights_stand_until_they_end(
+    line, cast, read, clock, sessions
+):
+    now = int(clock.at.timestamp())
+    gauges = read(meter, now)
+    window = next((each for each in gauges if each.limit.cell.kind.value == "window"), None)
+    flight = next((each for each in gauges if each.limit.cell.kind.value == "concurrency"), None)
+    shown = [each for each in (window, flight) if each]
+    usual = {"used": 4, "quota": 50, "at": now}
+    counters = [
+        [
+            cast.acme.id,
+            each.limit.cell.name,
+            usual | ({"resets_at": now + 600} if each is window else {}),
+        ]
+        for each in shown
+    ]
+    line.send(counters=counters)
+
+    if window:
+        name = window.limit.cell.name
+        used = [of(read(meter, now + seconds), name).used for seconds in (599, 600)]
+        assert used == [4, 0]
+    if flight:
+        assert of(read(meter, now + 10_000), flight.limit.cell.name).used == 4
