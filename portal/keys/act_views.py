@@ -103,11 +103,8 @@ def confirm_rotate(org: str, key: str) -> Response:
         queries.get_rules(session(), found.id), role_of(session(), current_actor(), found.id)
     )
     must_be_rotatable(row)
-    return responses.page(
-        "keys/rotate.html",
-        fragment="keys/_rotate_question.html",
-        **_rotation_page(RotateKeyForm(), found, row),
-    )
+    # A page of its own and no dialog: the answer shows a secret, which must not close with a key press.
+    return responses.page("keys/rotate.html", **_rotation_page(RotateKeyForm(), found, row))
 
 
 @bp.post("/rotate")
