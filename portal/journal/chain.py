@@ -6,12 +6,12 @@ locked in one order: two transactions cannot wait for each other.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -45,28 +45,39 @@ class Chaining:
         self.events: list[dict[str, Any]] = []
 
     def __call__(self, session: Session) -> None:
-        heads = _lock_heads(session, {event["chain"] for event in self.events})
+        connection = session.connection()
+        # In one order for all: so that two transactions cannot wait for each other.
+        chains = sorted({event["chain"] for event in self.events})
+        heads = {chain: _lock_head(connection, chain) for chain in chains}
         for event in self.events:
             seq, previous = heads[event["chain"]]
             event |= {"seq": seq + 1, "previous": previous}
             event["hash"] = hash_of(event)
             heads[event["chain"]] = (event["seq"], event["hash"])
-        session.execute(insert(Event), self.events)
-        for chain, (seq, last) in heads.items():
-            moved = update(JournalHead).where(JournalHead.chain == chain)
-            session.execute(moved.values(seq=seq, hash=last))
+        connection.execute(_ADD, self.events)
+        moved = [{"of": chain, "seq": seq, "hash": last} for chain, (seq, last) in heads.items()]
+        connection.execute(_MOVE, moved)
 
 
-def _lock_heads(session: Session, chains: Iterable[str]) -> dict[str, tuple[int, str]]:
-    """Where the chains end, locked; one statement for those that begin here, too."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    now = clock.now()
-    rows = [{"chain": each, "seq": 0, "hash": START, "created_at": now} for each in sorted(chains)]
+def _lock_statement(dialect: Any) -> Any:
     # Writing a row that is there anew, as it was, is what locks and reads it at once.
-    locked = dialect.insert(JournalHead).values(rows)
-    locked = locked.on_conflict_do_update(index_elements=["chain"], set_={"seq": JournalHead.seq})
-    found = session.execute(locked.returning(JournalHead.chain, JournalHead.seq, JournalHead.hash))
-    return {row.chain: (row.seq, row.hash) for row in found}
+    insert = dialect.insert(_HEADS)
+    locked = insert.on_conflict_do_update(index_elements=["chain"], set_={"seq": _HEADS.c.seq})
+    return locked.returning(_HEADS.c.seq, _HEADS.c.hash)
+
+
+# Built once, and on tables: what every act runs must not be put together anew each time.
+_EVENTS, _HEADS = Event.metadata.tables["events"], Event.metadata.tables["journal_heads"]
+_ADD = insert(_EVENTS)
+_MOVE = update(_HEADS).where(_HEADS.c.chain == bindparam("of"))
+_LOCK = {"postgresql": _lock_statement(postgresql), "sqlite": _lock_statement(sqlite)}
+
+
+def _lock_head(connection: Connection, chain: str) -> tuple[int, str]:
+    """Where a chain ends, locked; one that begins here ends where all begin."""
+    fresh = {"chain": chain, "seq": 0, "hash": START, "created_at": clock.now()}
+    row = connection.execute(_LOCK[connection.dialect.name], fresh).one()
+    return row.seq, row.hash
 
 
 def hashed(event: Mapping[str, Any]) -> dict[str, Any]:
