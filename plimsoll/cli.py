@@ -57,6 +57,7 @@ def _gateway(options: argparse.Namespace) -> int:
         max_stale_seconds=options.max_stale,
         fingerprint=options.fingerprint,
         brand=options.brand,
+        counters=options.counters,
     )
     if options.max_stale is None:
         logging.getLogger("plimsoll").warning(
@@ -115,6 +116,7 @@ def _add_gateway(gateway: argparse.ArgumentParser) -> None:
     add("--listen", required=True, metavar="HOST:PORT", help="where to answer")
     add("--fingerprint", metavar="SHA256", help="pin the log's key; printed at enrolment")
     add("--brand", default="plim", metavar="NAME", help="what API keys begin with (plim)")
+    add("--counters", metavar="URL", help="count with other gateways in this Redis or Valkey")
     add("--max-stale", type=_seconds, metavar="S", help="refuse on state older than S seconds")
     add("--observe", action="store_true", help="decide and count, but let requests pass")
     add("--deny-status", type=_status, metavar="N", help="answer every refusal with this status")

@@ -23,14 +23,23 @@ if TYPE_CHECKING:
 
 
 class Counter:
-    """The state of one limit for one organisation. Changed only under the enforcer's lock."""
+    """The state of one limit for one organisation. Changed only under the ledger's lock.
 
-    __slots__ = ("__weakref__", "is_kept", "name", "owner", "state")
+    Where gateways count together, `state` follows the shared counter, on our clock; `seen` is the
+    shared one as last seen, on its server's clock. `before` is what `state` was when we began to
+    count alone: the difference has to be told. Requests in flight are our own in `state`, all in
+    `seen`.
+    """
+
+    __slots__ = ("__weakref__", "before", "is_kept", "name", "owner", "seen", "seen_us", "state")
 
     def __init__(self, owner: str, name: str, state: State, *, is_kept: bool) -> None:
         self.owner = owner
         self.name = name
         self.state = state
+        self.seen: State | None = None
+        self.seen_us = 0
+        self.before: State | None = None
         # Requests in flight end with the process; what counts them is not saved.
         self.is_kept = is_kept
 
@@ -72,6 +81,7 @@ class LocalCounters:
         with lock:
             changed, self.dirty = self.dirty, {}
             states = [each.state for each in changed]
+            shown = [each.state if each.is_kept else each.seen or each.state for each in changed]
             counted = self.tally.take()
         known = self._store.meta
         if not (changed or counted) and all(known.get(name) == meta[name] for name in meta):
@@ -81,7 +91,7 @@ class LocalCounters:
         ]
         metered = [
             _metered(planned, state, times)
-            for planned, state in zip(changed.values(), states, strict=True)
+            for planned, state in zip(changed.values(), shown, strict=True)
         ]
 
         def also(connection: Connection) -> None:

@@ -4,29 +4,23 @@ One decision is atomic over all limits that apply: either each of them takes its
 """
 
 import hashlib
-import itertools
-import secrets
-import threading
 from collections import Counter as Tally
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from plimsoll.clock import SteadyTime
 from plimsoll.contract import tokens
 from plimsoll.contract.limits import EXACT_BOUND
-from plimsoll.contract.windows import NEVER, Hold, State
-from plimsoll.counters import LocalCounters
+from plimsoll.contract.windows import NEVER
 from plimsoll.decision import Code, Decision, Readings
-from plimsoll.plans import METRIC_ORDER, Plan, PlannedLimit, Planner
+from plimsoll.ledger import Asked, Ledger, Took
+from plimsoll.plans import Plan, Planner
 from plimsoll.replica import Key, Org, Replica
-from plimsoll.spool import Place
-from plimsoll.usage import place_of, refusing_name
+
+if TYPE_CHECKING:
+    from plimsoll.counters_redis import SharedCounters
+    from plimsoll.sharing import Sharing
 
 KEY_PREFIXES = ("plim_live_", "plim_test_")
-# A reservation that is not settled by then stands as used.
-UNSETTLED_MS = 15 * 60 * 1000
-# Beyond so many at once the oldest do so earlier: who never settles must not fill the memory.
-UNSETTLED_MAX = 200_000
 
 # What an observing gateway refuses all the same: nobody could tell whose request it is, or the
 # provider has said no to this very caller.
@@ -40,24 +34,6 @@ _REFUSED_ALWAYS = frozenset(
         Code.NOT_READY,
     }
 )
-_SPEND = METRIC_ORDER["spend_microusd"]
-_IN_FLIGHT = METRIC_ORDER["concurrent_requests"]
-
-
-class _Reservation(NamedTuple):
-    """An admitted request that is not settled yet; `amounts` by place in `METRIC_ORDER`."""
-
-    key: str
-    model: str
-    at_ms: int
-    limits: tuple[PlannedLimit, ...]
-    states: list[State]
-    amounts: tuple[int, ...]
-
-    def holds(self) -> Iterator[tuple[PlannedLimit, Hold]]:
-        """What was taken from each limit."""
-        for each, state in zip(self.limits, self.states, strict=True):
-            yield each, Hold(_charged(each, self.amounts), state[1], each.gauge.quota)
 
 
 class Enforcer:
@@ -71,21 +47,19 @@ class Enforcer:
         observe: bool = False,
         max_stale_seconds: float | None = None,
         key_prefixes: Sequence[str] = KEY_PREFIXES,
+        shared: "SharedCounters | None" = None,
     ) -> None:
-        """`observe` lets pass what it would refuse; `max_stale_seconds` refuses on old state."""
+        """`observe` lets pass what it would refuse; `max_stale_seconds` refuses on old state.
+
+        `shared` are the counters to count in together with other gateways.
+        """
         self.replica = replica
         self.is_observing = observe
         self.max_stale_seconds = max_stale_seconds
         self.tally: Tally[Code] = Tally()
         self._key_prefixes = tuple(key_prefixes)
-        self._steady = SteadyTime(replica.clock)
-        self._counters = LocalCounters(replica.store, self._steady)
-        self._planner = Planner(replica, self._counters, portal_url=portal_url)
-        self._lock = threading.Lock()
-        self._open: dict[str, _Reservation] = {}
-        self._numbers = itertools.count(1)
-        # Not guessable, though made cheaply: whoever settles must have been given the id.
-        self._series = f"dec_{secrets.token_hex(12)}_"
+        self._ledger = Ledger(replica, sharing=_sharing(shared))
+        self._planner = Planner(replica, self._ledger.counters, portal_url=portal_url)
 
     # ---- before a request ----
 
@@ -121,7 +95,7 @@ class Enforcer:
             total = max(input_tokens, plan.reserve_total)
         # By place in METRIC_ORDER: requests, input, output, total, in flight, spend.
         amounts = (1, input_tokens, output, total, 1, 1)
-        return self._decide(key, plan, amounts, model=model or "", now=now)
+        return self._decide(key, plan, Asked(key.id, model or "", amounts))
 
     def refusal(self, secret: str | None, *, client_ip: str | None = None) -> Decision | None:
         """The refusal that needs no look at the request: of the key, organisation or network.
@@ -153,9 +127,7 @@ class Enforcer:
             return self._refuse(plans, key, is_call=False)
         # A shared limit is part of every model's plan.
         limits = tuple({limit.name: limit for plan in plans for limit in plan.limits}.values())
-        times = self._times(now)
-        with self._lock:
-            states = [limit.counter.state for limit in limits]
+        states, times = self._ledger.read(limits)
         return _about(Code.ALLOWED, key, readings=Readings(limits, states, times))
 
     # ---- after a request ----
@@ -180,30 +152,17 @@ class Enforcer:
         amounts = (output_tokens or 0, input_tokens or 0, spend_microusd or 0)
         if not all(0 <= amount < EXACT_BOUND for amount in amounts):
             raise ValueError("amounts are from 0 to below 2**53")
-        times = self._times(self.replica.time.now())
-        with self._lock:
-            reservation = self._open.pop(decision_id, None)
-            if reservation is None:
-                return False
-            _, took_in, took_out, total, *_ = reservation.amounts
-            if input_tokens is not None or output_tokens is not None:
-                took_in = took_in if input_tokens is None else input_tokens
-                took_out = took_out if output_tokens is None else output_tokens
-                total = took_in + took_out
-            actual = (1, took_in, took_out, total, 0, spend_microusd or 0)
-            self._settle(reservation, _NOTHING if failed else actual, times)
-        return True
+        took = Took(input_tokens, output_tokens, spend_microusd or 0)
+        return self._ledger.settle(decision_id, took, failed=failed)
 
     @property
     def unsettled(self) -> int:
         """How many admitted requests are not settled yet."""
-        return len(self._open)
+        return self._ledger.unsettled
 
     def save(self) -> None:
         """Write changed counters, and what was counted, to the store; call it each second and at the end."""
-        heard_at = self.replica.heard_at()
-        age = {} if heard_at is None else {"heard_at": heard_at}
-        self._counters.save(self._lock, self._times(self.replica.time.now()), **age)
+        self._ledger.save()
 
     # ---- whose request it is ----
 
@@ -265,93 +224,16 @@ class Enforcer:
 
     # ---- the decision ----
 
-    def _decide(
-        self, key: Key, plan: Plan, amounts: tuple[int, ...], *, model: str, now: float
-    ) -> Decision:
-        planned, times = plan.limits, self._times(now)
-        with self._lock:
-            self._drop_unsettled(times[1])
-            waits = [
-                each.gauge.wait_ms(each.counter.state, amounts[each.metric], times[each.is_bucket])
-                for each in planned
-            ]
-            if not any(waits):
-                return self._charge(key, plan, amounts, model=model, times=times)
-            states = [each.counter.state for each in planned]
-            self._count_refused(planned, waits, place=place_of(times, key.id, model))
-        code = Code.REQUEST_TOO_LARGE if NEVER in waits else Code.LIMIT_EXCEEDED
-        readings = Readings(planned, states, times, waits, plan.policy, plan.announced)
-        return self._counted(_about(code, key, readings=readings))
-
-    def _charge(
-        self,
-        key: Key,
-        plan: Plan,
-        amounts: tuple[int, ...],
-        *,
-        model: str,
-        times: tuple[int, int],
-    ) -> Decision:
-        states = []
-        dirty = self._counters.dirty
-        for each in plan.limits:
-            counter = each.counter
-            counter.state = each.gauge.charge(
-                counter.state, _charged(each, amounts), times[each.is_bucket]
-            )
-            states.append(counter.state)
-            dirty[counter] = each
-        self._counters.tally.admit(place_of(times, key.id, model), amounts[1], amounts[2])
-        decision_id = self._series + str(next(self._numbers))
-        self._open[decision_id] = _Reservation(
-            key.id, model, times[1], plan.limits, states, amounts
+    def _decide(self, key: Key, plan: Plan, asked: Asked) -> Decision:
+        found = self._ledger.decide(asked, plan.limits)
+        readings = Readings(
+            plan.limits, found.states, found.times, found.waits, plan.policy, plan.announced
         )
-        self.tally[Code.ALLOWED] += 1
-        readings = Readings(plan.limits, states, times, (), plan.policy, plan.announced)
-        return _about(Code.ALLOWED, key, decision_id=decision_id, readings=readings)
-
-    def _settle(
-        self, reservation: _Reservation, actual: tuple[int, ...], times: tuple[int, int]
-    ) -> None:
-        for each, hold in reservation.holds():
-            counter = each.counter
-            counter.state = each.gauge.settle(
-                counter.state, hold, actual=actual[each.metric], now_ms=times[each.is_bucket]
-            )
-            # A plan made since, perhaps of another tier, says better under what it stands.
-            self._counters.dirty.setdefault(counter, each)
-        place = place_of(times, reservation.key, reservation.model)
-        self._counters.tally.settle(place, reservation.amounts, actual)
-
-    def _drop_unsettled(self, steady_ms: int) -> None:
-        # In order of admission, so only the oldest has to be looked at.
-        while self._open:
-            oldest = next(iter(self._open))
-            reservation = self._open[oldest]
-            is_recent = steady_ms - reservation.at_ms < UNSETTLED_MS
-            if is_recent and len(self._open) <= UNSETTLED_MAX:
-                return
-            del self._open[oldest]
-            for each, hold in reservation.holds():
-                # What was reserved stands as used; a request in flight is no longer believed in.
-                if each.metric == _IN_FLIGHT:
-                    state = each.counter.state
-                    each.counter.state = each.gauge.settle(state, hold, actual=0, now_ms=steady_ms)
-                    self._counters.dirty.setdefault(each.counter, each)
-
-    def _times(self, now: float) -> tuple[int, int]:
-        """Unix milliseconds by the portal's clock, and as even as the monotonic clock."""
-        return int(now * 1000), int(self._steady.now() * 1000)
-
-    def _count_refused(
-        self, planned: Sequence[PlannedLimit], waits: Sequence[int], *, place: Place
-    ) -> None:
-        name = refusing_name((each.name for each in planned), waits)
-        self._counters.tally.refuse(place, name, is_known=True)
-        for each, wait in zip(planned, waits, strict=True):
-            # The portal must not show as empty what refuses, whatever was lost in a kill.
-            if wait:
-                self._counters.dirty[each.counter] = each
+        if found.decision_id:
+            self.tally[Code.ALLOWED] += 1
+            return _about(Code.ALLOWED, key, decision_id=found.decision_id, readings=readings)
+        code = Code.REQUEST_TOO_LARGE if NEVER in found.waits else Code.LIMIT_EXCEEDED
+        return self._counted(_about(code, key, readings=readings))
 
     def _refuse(
         self, code: Code, key: Key | None = None, *, model: str | None = None, is_call: bool = True
@@ -359,9 +241,7 @@ class Enforcer:
         if key is None:
             return self._counted(Decision(code))
         if is_call:
-            place = place_of(self._times(self.replica.time.now()), key.id, model or "")
-            with self._lock:
-                self._counters.tally.refuse(place, code.value, is_known=False)
+            self._ledger.refuse(key.id, model or "", code.value)
         return self._counted(_about(code, key))
 
     def _counted(self, refused: Decision) -> Decision:
@@ -372,13 +252,15 @@ class Enforcer:
         return self.is_observing and code not in _REFUSED_ALWAYS
 
 
-_NOTHING = (0,) * len(METRIC_ORDER)
 _NO_READINGS = Readings()
 
 
-def _charged(each: PlannedLimit, amounts: tuple[int, ...]) -> int:
-    # Spend is known when the answer is complete: admitting asks for 1 and charges nothing.
-    return 0 if each.metric == _SPEND else amounts[each.metric]
+def _sharing(shared: "SharedCounters | None") -> "Sharing | None":
+    if shared is None:
+        return None
+    from plimsoll.sharing import Sharing
+
+    return Sharing(shared)
 
 
 def _about(

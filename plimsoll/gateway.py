@@ -16,6 +16,8 @@ from plimsoll.sync import Follower
 if TYPE_CHECKING:
     import httpx2
 
+    from plimsoll.counters_redis import SharedCounters
+
 logger = logging.getLogger(__name__)
 
 SAVE_SECONDS = 1.0
@@ -42,6 +44,7 @@ class Gateway:
         max_stale_seconds: float | None = None,
         fingerprint: str | None = None,
         brand: str = "plim",
+        counters: str | None = None,
         clock: Clock | None = None,
         transport: "httpx2.BaseTransport | None" = None,
     ) -> None:
@@ -49,11 +52,14 @@ class Gateway:
 
         `token` is the gateway's token or a function that gives it; `fingerprint` (SHA-256 in hex)
         pins the log's key, which is otherwise trusted on first use; `brand` is what the
-        provider's keys begin with.
+        provider's keys begin with; `counters` is the address of a Redis or Valkey in which several
+        gateways count together (`redis://`, `rediss://` or `unix://`; needs the extra `redis`).
 
         Raises:
             StoreInUse: another process has the folder open.
+            ValueError: `counters` is no such address, or the extra is not installed.
         """
+        self._shared = None if counters is None else _shared_counters(counters)
         self.store = Store(directory)
         self.replica = Replica(self.store, clock=clock, fingerprint=fingerprint)
         self.enforcer = Enforcer(
@@ -62,13 +68,28 @@ class Gateway:
             observe=observe,
             max_stale_seconds=max_stale_seconds,
             key_prefixes=(f"{brand}_live_", f"{brand}_test_"),
+            shared=self._shared,
         )
-        self.follower = Follower(self.replica, portal_url, token, transport=transport)
+        self.follower = Follower(
+            self.replica, portal_url, token, transport=transport, counters=lambda: self.counters
+        )
         self._stop = threading.Event()
         self._saver = threading.Thread(target=self._save_often, name="plimsoll-saver", daemon=True)
 
+    @property
+    def counters(self) -> str:
+        """`shared` while the shared counters answer, else `local`."""
+        return "shared" if self._shared is not None and self._shared.is_up else "local"
+
+    @property
+    def counters_problem(self) -> str | None:
+        """Why counters that should be shared are not, in words."""
+        return None if self._shared is None else self._shared.problem
+
     def start(self) -> Self:
         """Follow the portal and save the counters each second, in threads of our own."""
+        if self._shared is not None:
+            self._shared.start()
         self.follower.start()
         self._saver.start()
         return self
@@ -79,6 +100,8 @@ class Gateway:
             return
         self._stop.set()
         self.follower.close()
+        if self._shared is not None:
+            self._shared.close()
         if self._saver.ident is not None:
             self._saver.join()
         try:
@@ -104,3 +127,10 @@ class Gateway:
             except Exception:
                 # A full disk must not end the saving: it may be emptied again.
                 logger.exception("the counters could not be saved")
+
+
+def _shared_counters(url: str) -> "SharedCounters":
+    # Only who shares counters needs the client, or pays for importing it.
+    from plimsoll.counters_redis import SharedCounters
+
+    return SharedCounters(url)

@@ -14,6 +14,7 @@ from plimsoll.contract.limits import (
     ALL_MODELS,
     METRICS,
     Cell,
+    Counted,
     Kind,
     Limit,
     Period,
@@ -33,7 +34,10 @@ METRIC_ORDER: Mapping[str, int] = {name: place for place, name in enumerate(METR
 
 
 class PlannedLimit(NamedTuple):
-    """One limit with all that deciding about it needs; `metric` is its place in `METRIC_ORDER`."""
+    """One limit with all that deciding about it needs; `metric` is its place in `METRIC_ORDER`.
+
+    What is not charged when a request is admitted (spend) is known only when it is settled.
+    """
 
     name: str
     limit: Limit
@@ -41,6 +45,7 @@ class PlannedLimit(NamedTuple):
     counter: Counter
     metric: int
     is_bucket: bool
+    is_charged: bool
     change: Change | None
 
 
@@ -178,6 +183,7 @@ class Planner:
             counter=self._counters.get(owner, limit.cell),
             metric=METRIC_ORDER[limit.cell.metric],
             is_bucket=limit.cell.kind is Kind.BUCKET,
+            is_charged=METRICS[limit.cell.metric].counted is not Counted.SETTLED,
             change=change,
         )
 

@@ -6,6 +6,7 @@ one acknowledgement stands for all before it.
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -24,11 +25,14 @@ _ACCEPTED = range(200, 300)
 class Reporter:
     """Sends reports when asked to; what fails is sent again with the next one."""
 
-    def __init__(self, replica: Replica, portal: Portal, spool: Spool) -> None:
+    def __init__(
+        self, replica: Replica, portal: Portal, spool: Spool, *, counters: Callable[[], str]
+    ) -> None:
         self.thread = threading.Thread(target=self._run, name="plimsoll-reporter", daemon=True)
         self._replica = replica
         self._portal = portal
         self._spool = spool
+        self._counters = counters
         self._wake = threading.Condition()
         self._is_due = False
         self._is_closed = False
@@ -92,6 +96,6 @@ class Reporter:
             "store_bytes": self._replica.store.size_bytes(),
             "spool": self._spool.waiting,
             "parked": self._spool.parked,
-            "counters": "local",
+            "counters": self._counters(),
             "log_size": self._replica.logbook.size,
         }

@@ -81,12 +81,16 @@ class Follower:
         *,
         transport: "httpx2.BaseTransport | None" = None,
         jitter: Jitter = _even,
+        counters: Callable[[], str] = lambda: "local",
     ) -> None:
-        """Nothing is sent before `start`. `token` may be a function, asked at each connection."""
+        """Nothing is sent before `start`. `token` may be a function, asked at each connection.
+
+        `counters` says for reports how counting is done now: `local` or `shared`.
+        """
         self.replica = replica
         self._portal = Portal(portal_url, token, transport=transport)
         self.sender = Sender(replica, self._portal, jitter=jitter)
-        self._reporter = Reporter(replica, self._portal, self.sender.spool)
+        self._reporter = Reporter(replica, self._portal, self.sender.spool, counters=counters)
         self._jitter = jitter
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="plimsoll-follower", daemon=True)

@@ -37,7 +37,7 @@ from tests.support.worlds import Worlds, make_settings
 
 IDLE_SECONDS = 2.0
 
-pytest_plugins = ["tests.support.chromium", "tests.support.gateways"]
+pytest_plugins = ["tests.support.chromium", "tests.support.gateways", "tests.support.valkey"]
 
 
 def pytest_runtest_setup() -> None:

@@ -13,7 +13,7 @@ LIBRARY = Path(__file__).parents[2] / "plimsoll"
 # Names in here are kept: applications build on them.
 PUBLIC = {
     "plimsoll.gateway": {"Gateway", "SAVE_SECONDS"},
-    "plimsoll.enforcer": {"Enforcer", "KEY_PREFIXES", "UNSETTLED_MAX", "UNSETTLED_MS"},
+    "plimsoll.enforcer": {"Enforcer", "KEY_PREFIXES"},
     "plimsoll.decision": {
         "Change",
         "Code",

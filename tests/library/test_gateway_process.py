@@ -149,7 +149,7 @@ def test_with_its_store_deleted_and_its_portal_away_it_is_not_ready(
         ["--deny-status", "200"],
         ["--max-stale", "-1"],
         ["--trusted-proxies", "x"],
-        ["--counters", "redis://localhost"],
+        ["--counters", "http://localhost"],
     ],
 )
 def test_an_option_that_cannot_be_is_said_in_one_line(tmp_path: Path, more: list[str]) -> None:
