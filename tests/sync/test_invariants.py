@@ -10,8 +10,10 @@ from sqlalchemy import select
 from portal.core import clock
 from portal.core.db import Base, Touching, transaction
 from portal.core.seal import SyncRecord
-from portal.keys.commands import revoke_key
+from portal.keys.caps import set_cap
+from portal.keys.commands import pause_key, resume_key, revoke_key
 from portal.keys.models import ApiKey
+from portal.keys.rotation import Rotation, rotate_key
 from portal.orgs.commands import lift_suspension, suspend_org
 from portal.orgs.models import Org
 from portal.sync.queries import get_head, list_gateways
@@ -72,12 +74,13 @@ def test_completeness_every_field_of_a_touching_row_is_on_the_wire_or_kept_back_
 @pytest.fixture
 def acts(sessions, cast):
     """Random acts that gateways must hear of; each call is one transaction."""
-    random = Random(20261123)  # noqa: S311 -- repeatable on purpose
+    random = Random(20261126)  # noqa: S311 -- repeatable on purpose
 
     def act():
         with sessions() as session, transaction(session):
             org = session.get_one(Org, cast.acme.id, with_for_update=True)
             keys, tiers = [_issue, _issue, _revoke, _issue_and_move], [_move, _grant, _end_grant]
+            keys += [_pause_or_resume, _rotate, _cap]
             random.choice([*keys, *tiers, _suspend])(session, cast, org, random)
 
     return act
@@ -91,6 +94,32 @@ def _revoke(session, cast, org, random):
     keys = session.scalars(select(ApiKey).where(ApiKey.org_id == org.id).with_for_update()).all()
     if keys:
         revoke_key(session, actor=cast.ada.actor, key=random.choice(keys), reason="Drawn.")
+
+
+def _any_newest(session, cast, org, random):
+    """A key that is neither revoked nor rotated; a new one where there is none, so that something changes."""
+    query = select(ApiKey).where(ApiKey.org_id == org.id, ApiKey.superseded_at.is_(None))
+    keys = session.scalars(query.where(ApiKey.revoked_at.is_(None)).with_for_update()).all()
+    return random.choice(keys) if keys else make_key(session, org=org, actor=cast.ada.actor).key
+
+
+def _pause_or_resume(session, cast, org, random):
+    key = _any_newest(session, cast, org, random)
+    change = resume_key if key.paused_at else pause_key
+    change(session, actor=cast.ada.actor, key=key)
+
+
+def _rotate(session, cast, org, random):
+    rotation = Rotation(grace_seconds=random.choice([0, 3600]))
+    key = _any_newest(session, cast, org, random)
+    given = {"actor": cast.ada.actor, "org": org, "key": key, "rotation": rotation}
+    rotate_key(session, **given, brand="plim")
+
+
+def _cap(session, cast, org, random):
+    limit, quota = Identity("opus-5", "requests", "bucket", 60), random.randint(0, 9)
+    key = _any_newest(session, cast, org, random)
+    set_cap(session, actor=cast.ada.actor, org=org, key=key, limit=limit, quota=quota)
 
 
 def _suspend(session, cast, org, random):
