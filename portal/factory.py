@@ -45,7 +45,9 @@ def _flask_config(settings: Settings) -> dict[str, object]:
     return {
         "SECRET_KEY": settings.secret_key,
         "MAX_CONTENT_LENGTH": BODY_MAX_BYTES,
-        "SESSION_COOKIE_NAME": "plimsoll",
+        # With this beginning no neighbour under the same domain can plant a session of their own.
+        "SESSION_COOKIE_NAME": "plimsoll" if settings.is_development else "__Host-plimsoll",
+        "SESSION_COOKIE_PATH": "/",
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": not settings.is_development,

@@ -1,13 +1,18 @@
 """The caller's own address, where a proxy of the operator's stands between (EXACT 36)."""
 
+import re
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+_WITH_PORT = re.compile(
+    r"\[(?P<six>[^\]]+)\](?::\d{1,5})?|(?P<four>\d+\.\d+\.\d+\.\d+):\d{1,5}", re.ASCII
+)
 
 
 class TrustedProxies:
@@ -26,21 +31,27 @@ class TrustedProxies:
 
     def caller(self, peer: str, said: str) -> str:
         """The first address, from our side outwards, that is no proxy of ours."""
+        found = _address(peer)
+        if found is None:  # a socket file has none, so nobody knows who wrote the header
+            return peer
         for hop in reversed(said.split(",")):
-            if not self._is_trusted(peer) or not _is_address(hop.strip()):
+            before = _address(hop) if self._is_trusted(found) else None
+            if before is None:
                 break
-            peer = hop.strip()
-        return peer
+            found = before
+        return str(found)
 
-    def _is_trusted(self, address: str) -> bool:
-        return _is_address(address) and any(
-            ip_address(address) in network for network in self._networks
-        )
+    def _is_trusted(self, address: Address) -> bool:
+        return any(address in network for network in self._networks)
 
 
-def _is_address(text: str) -> bool:
+def _address(text: str) -> Address | None:
+    """An address as proxies write it: some add a port, some write IPv4 as IPv6, some name an interface."""
+    text = text.strip()
+    if match := _WITH_PORT.fullmatch(text):
+        text = match["six"] or match["four"]
     try:
-        ip_address(text)
+        found = ip_address(text.partition("%")[0])
     except ValueError:
-        return False
-    return True
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
