@@ -14,7 +14,7 @@ WORDS_MAX = 400
 _WORD = re.compile(r"[^\W_]+")
 # So frequent that they tell no thread from another.
 _COMMON_WORDS = """
-    a an and are as at be but by can do for from had has have how i if in is it its me my no not of
+    an and are as at be but by can do for from had has have how if in is it its me my no not of
     on or our so that the their there they this to was we what when which why will with you your
 """
 _COMMON = frozenset(_COMMON_WORDS.split())
@@ -28,7 +28,7 @@ def words_of(*texts: str) -> list[str]:
         plain = unicodedata.normalize("NFKD", text).casefold()
         plain = "".join(char for char in plain if not unicodedata.combining(char))
         for word in _WORD.findall(plain):
-            if word not in _COMMON:
+            if word not in _COMMON and not (len(word) == 1 and word.isalpha() and word.isascii()):
                 found[_root(word)[:WORD_MAX]] = None
             if len(found) == WORDS_MAX:
                 return list(found)

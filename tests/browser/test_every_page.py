@@ -22,6 +22,7 @@ from portal.orgs.models import Org
 from portal.sync.commands import add_gateway
 from portal.transparency.signer import log_transaction
 from tests.support.authenticator import give_authenticator
+from tests.support.boards import talk
 from tests.support.change_files import CELL, change_file
 from tests.support.chromium import faults
 from tests.support.factories import (
@@ -50,6 +51,11 @@ PUBLIC = (
     "/changelog/{news}",
     "/changelog/notice",
     "/changelog/unsubscribe/{unsubscribe}",
+    "/feedback",
+    "/feedback?q=nothing&state=open",
+    "/feedback/1",
+    "/feedback/1/posts/{post}",
+    "/feedback/1/posts/{reply}/history",
     "/docs",
     "/docs/gateway",
     "/docs/keys",
@@ -99,6 +105,13 @@ MEMBER = (
     "/orgs/new",
     "/orgs/acme/journal",
     "/orgs/acme/journal?kind=staff",
+    "/feedback/1",
+    "/feedback/mine",
+    "/feedback/new",
+    "/feedback/new?title=More+requests+for+us",
+    "/feedback/1/posts/{post}/edit",
+    "/feedback/1/posts/{reply}/report",
+    "/feedback/1/close",
     "/account",
     "/account/email",
     "/account/sessions",
@@ -134,6 +147,13 @@ STAFF = (
     "/admin/requests/{request}/ask",
     "/admin/requests/{request}/approve",
     "/admin/requests/{request}/decline",
+    "/feedback/1",
+    "/admin/moderation",
+    "/admin/moderation/posts/{reply}/hide",
+    "/admin/moderation/posts/{reply}/keep",
+    "/admin/moderation/posts/{hidden}/restore",
+    "/admin/moderation/threads/1/lock",
+    "/admin/moderation/threads/1/notes/new",
     "/admin/gateways",
     "/admin/log",
     "/admin/changes",
@@ -160,6 +180,8 @@ NO_PAGES = {
     "documents.json_feed",
     "documents.limits",
     "documents.reason",
+    "feedback_feeds.board",
+    "feedback_feeds.thread",
     "health.alive",
     "health.ready",
     "journal.export",
@@ -188,6 +210,9 @@ class Things:
     member: str
     invitation: str
     invited: str
+    post: str
+    reply: str
+    hidden: str
 
 
 @pytest.fixture
@@ -216,6 +241,7 @@ def things(sessions, settings, cast) -> Things:
         draft = start_draft(session, actor=CLI, content=change_file(rows=[RAISED]))
         news = publish_announcement(session, actor=CLI, title="Hello", text="It is **so**.")
         subscription = make_subscription(session, user_id=cast.ada.user_id)
+        said = talk(session, cast)
     announce_changes(sessions, settings)
     give_authenticator(sessions, cast.ben)
     with sessions() as session:
@@ -240,6 +266,9 @@ def things(sessions, settings, cast) -> Things:
             member=cast.ben.user_id,
             invitation=invitation,
             invited=invited,
+            post=said.post,
+            reply=said.reply,
+            hidden=said.hidden,
         )
 
 
