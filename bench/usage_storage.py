@@ -130,7 +130,7 @@ def _sizes(session: Session) -> dict[str, int]:
         return {name: session.scalar(query, {"name": name}) or 0 for name in names}
     # Indexes of a table are listed beside it.
     query = text(
-        "SELECT sum(pgsize) FROM dbstat WHERE aggregate AND name IN"
+        "SELECT sum(pgsize) FROM dbstat WHERE name IN"
         " (SELECT name FROM sqlite_schema WHERE tbl_name = :name)"
     )
     return {name: session.scalar(query, {"name": name}) or 0 for name in names}

@@ -14,8 +14,8 @@ import orjson
 
 from plimsoll.store import Store
 
-# A batch of the portal's choosing: it takes this many in one short transaction.
-BATCH_ROWS_MAX = 1000
+# So few that the portal takes them in one short transaction: on SQLite a revocation waits for its end.
+BATCH_ROWS_MAX = 500
 BATCH_BYTES_MAX = 400_000
 # About 100 MB. Above it old rows lose their minute, never their counts.
 WAITING_ROWS_MAX = 500_000

@@ -5,6 +5,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from plimsoll.contract.records import Cursor
 from portal.config import Settings
+from portal.core import clock
 from portal.core.db import Sessions, snapshot, transaction
 from portal.sync import queries, wire
 from portal.sync.errors import BadToken, SnapshotRequired, StreamsFull
@@ -87,7 +88,7 @@ def report() -> Response:
 @public
 def usage() -> Response:
     gateway = _authenticate(wire.read_token(request))
-    batch = read_batch(request.get_data())
+    batch = read_batch(request.get_data(), now=clock.timestamp())
     source = Source(gateway.id, gateway.name, is_shared=counts_with_others(gateway.health))
     with transaction(session()):
         answer = take_batch(session(), source=source, batch=batch)

@@ -55,17 +55,21 @@ class BadRow(Exception):
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch with a place in the order of batches; its rows are not looked at yet."""
+    """A batch with a place in the order of batches; `bad` says why it cannot be added."""
 
     boot: int
     seq: int
     until: int
-    rows: list[Any]
-    counters: list[Any]
+    rows: list[Row]
+    counters: list[Reading]
+    bad: BadRow | None = None
 
 
-def read_batch(data: bytes) -> Batch:
-    """A batch from its bytes. Raises Invalid where it has no place in the order, so that nothing can advance."""
+def read_batch(data: bytes, *, now: int) -> Batch:
+    """A batch from its bytes, all of it before a transaction is opened that others would wait for.
+
+    Raises Invalid where it has no place in the order, so that nothing can advance.
+    """
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -75,8 +79,12 @@ def read_batch(data: bytes) -> Batch:
     for name in ("boot", "seq", "from", "to"):
         if not _is_whole(body.get(name)) or body[name] < 1:
             raise Invalid("A whole number from 1 is expected.", field=name)
+    place = (body["boot"], body["seq"], body["to"])
     rows, counters = (_lines(body, name) for name in ("rows", "counters"))
-    return Batch(body["boot"], body["seq"], body["to"], rows, counters)
+    try:
+        return Batch(*place, _rows(rows, now=now), _counters(counters))
+    except BadRow as bad:
+        return Batch(*place, [], [], bad)
 
 
 def _lines(body: dict[str, Any], name: str) -> list[Any]:
@@ -86,10 +94,9 @@ def _lines(body: dict[str, Any], name: str) -> list[Any]:
     return lines
 
 
-def read_rows(batch: Batch, *, now: int) -> list[Row]:
-    """The rows of a batch. Raises BadRow for the first that cannot be counted."""
+def _rows(lines: list[Any], *, now: int) -> list[Row]:
     rows = []
-    for number, raw in enumerate(batch.rows):
+    for number, raw in enumerate(lines):
         try:
             row = _row(raw)
         except (KeyError, TypeError, ValueError) as error:
@@ -100,10 +107,9 @@ def read_rows(batch: Batch, *, now: int) -> list[Row]:
     return rows
 
 
-def read_counters(batch: Batch) -> list[Reading]:
-    """The counters of a batch. Raises BadRow where one cannot be read."""
+def _counters(lines: list[Any]) -> list[Reading]:
     try:
-        return [_reading(*raw) for raw in batch.counters]
+        return [_reading(*raw) for raw in lines]
     except (KeyError, TypeError, ValueError) as error:
         raise BadRow(None, "counters_invalid") from error
 

@@ -11,7 +11,7 @@ from portal.core.upserts import upsert
 from portal.keys.commands import Use, note_use
 from portal.keys.models import ApiKey
 from portal.orgs.models import Org
-from portal.usage.batch import MINUTE, BadRow, Batch, Reading, Row, read_counters, read_rows
+from portal.usage.batch import MINUTE, BadRow, Batch, Reading, Row
 from portal.usage.models import (
     MeterCounter,
     RefusedBatch,
@@ -60,16 +60,17 @@ def take_batch(session: Session, *, source: Source, batch: Batch) -> Answer:
         _forget_in_flight(session, source)
     cursor.boot, cursor.seq, cursor.at = batch.boot, batch.seq, clock.now()
     try:
-        rows, counters = read_rows(batch, now=clock.timestamp()), read_counters(batch)
-        orgs = _orgs_of(session, rows, counters)
+        if batch.bad:
+            raise batch.bad
+        orgs = _orgs_of(session, batch.rows, batch.counters)
     except BadRow as bad:
         blame = RefusedBatch(gateway_id=source.id, boot=batch.boot, seq=batch.seq, row=bad.row)
         blame.code = bad.code
         session.add(blame)
         return _refused(blame)
-    _add(session, rows, orgs=orgs)
-    _set_counters(session, source, counters, orgs=orgs)
-    note_use(session, _uses(source, batch, rows))
+    _add(session, batch.rows, orgs=orgs)
+    _set_counters(session, source, batch.counters, orgs=orgs)
+    note_use(session, _uses(source, batch))
     return Answer(200, {"seq": batch.seq})
 
 
@@ -203,9 +204,9 @@ def _forget_in_flight(session: Session, source: Source) -> None:
     )
 
 
-def _uses(source: Source, batch: Batch, rows: list[Row]) -> Iterable[Use]:
+def _uses(source: Source, batch: Batch) -> Iterable[Use]:
     latest: dict[str, int] = {}
-    for row in rows:
+    for row in batch.rows:
         latest[row.key_id] = max(latest.get(row.key_id, 0), row.minute)
     for key_id, minute in latest.items():
         # Where in its minute is not said, but not after the batch was closed.

@@ -2,11 +2,14 @@
 
 import pytest
 
+from plimsoll.contract.limits import Cell, Kind, Limit
 from portal.core import clock as core_clock
 from portal.core.db import transaction
 from portal.orgs.models import Org
 from portal.tiers.commands import assign_tier
 from portal.usage.jobs import keep
+from portal.usage.meter import gauge
+from portal.usage.models import MeterCounter
 from portal.usage.packing import Figures
 from portal.usage.queries import Span, active_days, meter, refused_by_limit, total, usage_series
 from tests.support.factories import make_grant
@@ -136,28 +139,16 @@ def test_what_is_used_stays_on_the_meter_through_a_move_and_a_grant_lifts_the_li
     assert of(read(meter, now), "build.opus-5.requests.1m").used == 9
 
 
-def test_a_window_is_empty_when_it_is_over_and_flights_stand_until_they_end(
-    line, cast, read, clock, sessions
-):
-    now = int(clock.at.timestamp())
-    gauges = read(meter, now)
-    window = next((each for each in gauges if each.limit.cell.kind.value == "window"), None)
-    flight = next((each for each in gauges if each.limit.cell.kind.value == "concurrency"), None)
-    shown = [each for each in (window, flight) if each]
-    usual = {"used": 4, "quota": 50, "at": now}
-    counters = [
-        [
-            cast.acme.id,
-            each.limit.cell.name,
-            usual | ({"resets_at": now + 600} if each is window else {}),
-        ]
-        for each in shown
-    ]
-    line.send(counters=counters)
+def test_a_window_is_empty_when_it_is_over(line, cast, read, clock):
+    now, name = int(clock.at.timestamp()), "start.all.spend_microusd.month"
+    used = {"used": 4, "quota": 50, "resets_at": now + 600, "at": now}
+    line.send(counters=[[cast.acme.id, name, used]])
 
-    if window:
-        name = window.limit.cell.name
-        used = [of(read(meter, now + seconds), name).used for seconds in (599, 600)]
-        assert used == [4, 0]
-    if flight:
-        assert of(read(meter, now + 10_000), flight.limit.cell.name).used == 4
+    assert [of(read(meter, now + seconds), name).used for seconds in (599, 600)] == [4, 0]
+
+
+def test_requests_in_flight_stand_until_they_end():
+    limit = Limit(Cell("start", "m", "concurrent_requests", Kind.CONCURRENCY, None), 5)
+    counter = MeterCounter(gateway_id="gw", used=4, quota=5, at=0, is_shared=False)
+
+    assert gauge(limit, [counter], 10_000).used == 4
