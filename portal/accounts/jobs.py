@@ -5,7 +5,7 @@ from dataclasses import replace
 from sqlalchemy import select, update
 
 from portal.accounts import resets
-from portal.accounts.leaving import list_farewelled
+from portal.accounts.leaving import list_farewells
 from portal.accounts.models import UserSession
 from portal.accounts.policy import ADDRESSES_KEPT
 from portal.config import Settings
@@ -43,8 +43,7 @@ def answer_resets(sessions: Sessions, settings: Settings) -> int:
 def forget_farewells(sessions: Sessions) -> int:
     """Erase the last mail to whoever deleted their account, once it has left; returns how many."""
     with sessions() as session:
-        events = list_farewelled(session)
-        return sum(forget_sent(session, event=event) for event in events)
+        return forget_sent(session, events=list_farewells(session))
 
 
 def forget_addresses(sessions: Sessions) -> int:

@@ -1,5 +1,7 @@
 """The end of an account: what names the person is erased, and the row stays as a tombstone with its id."""
 
+from datetime import timedelta
+
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
@@ -24,6 +26,7 @@ from portal.journal.erasing import forget_person
 
 _SECRETS = (SecondFactor, RecoveryCode, MailLink, EmailChange, KnownDevice, HalfSignIn)
 _FAREWELL = "account_deleted"
+FAREWELL_LASTS = timedelta(days=30)  # longer than a mail is tried
 
 
 def tombstone(user_id: str) -> str:
@@ -57,7 +60,7 @@ def delete_account(session: Session, *, actor: Actor, user: User) -> None:
     record(session, nameless(actor), "user:account:deleted", subject_id=user.id)
 
 
-def list_farewelled(session: Session) -> list[str]:
-    """Whose farewell has left, and stands in the outbox still: the events of those mails."""
-    gone = session.scalars(select(User.id).where(User.deleted_at.is_not(None)))
-    return [f"{_FAREWELL}:{user_id}" for user_id in gone]
+def list_farewells(session: Session) -> list[str]:
+    """The events of the last mails to whoever deleted their account lately."""
+    lately = User.deleted_at > clock.now() - FAREWELL_LASTS
+    return [f"{_FAREWELL}:{user_id}" for user_id in session.scalars(select(User.id).where(lately))]

@@ -7,7 +7,7 @@ same Message-ID.
 import logging
 import smtplib
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -183,13 +183,14 @@ def forget_mails(session: Session, *, person: str, address: str) -> None:
     session.execute(update(Mail).where(theirs).values(_BLANK | {"person": person}))
 
 
-def forget_sent(session: Session, *, event: str) -> int:
-    """Erase what was sent about one event, once it has left; returns how many mails."""
-    left = (Mail.event == event, Mail.sent_at.is_not(None), Mail.to != "")
-    if session.scalar(select(Mail.id).where(*left).limit(1)) is None:
+def forget_sent(session: Session, *, events: Collection[str]) -> int:
+    """Erase the mails about some events once they have left, or are tried no more; returns how many."""
+    is_over = or_(Mail.sent_at.is_not(None), Mail.attempts >= ATTEMPTS_MAX)
+    over = (Mail.event.in_(events), Mail.to != "", is_over)
+    if not events or session.scalar(select(Mail.id).where(*over).limit(1)) is None:
         return 0
     with transaction(session):
-        done = session.execute(update(Mail).where(*left).values(_BLANK))
+        done = session.execute(update(Mail).where(*over).values(_BLANK))
     return int(done.rowcount)  # type: ignore[attr-defined]
 
 
