@@ -45,7 +45,9 @@ END_OTHERS = (
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+SEQUENCES = "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'public'"
 NO_TRIGGERS = sql.SQL("SET session_replication_role = replica")  # nor foreign keys: in any order
+SET_SEQUENCE = sql.SQL("SELECT setval({}::regclass, {}, {})")
 FILL = sql.SQL("INSERT INTO {} SELECT * FROM json_populate_recordset(NULL::{}, {})")
 SCHEMA = """
     SELECT md5(string_agg(line, ';' ORDER BY line)) FROM (
@@ -159,7 +161,7 @@ class PostgresServer:
 
     @functools.cache  # noqa: B019
     def _rows_of(self, template: Database) -> bytes:
-        """One script that empties every table and puts the template's rows in again."""
+        """One script that empties every table, puts the template's rows in again, and counts on from them."""
         with self._connect(template.url) as link:
             tables = [sql.Identifier(name) for (name,) in link.execute(TABLES)]
             parts = [sql.Composed([NO_TRIGGERS])]
@@ -169,6 +171,8 @@ class PostgresServer:
                 (rows,) = link.execute(query).fetchone() or (None,)
                 if rows:
                     parts.append(FILL.format(table, table, sql.Literal(rows)))
+            for name, last in link.execute(SEQUENCES):
+                parts.append(SET_SEQUENCE.format(name, last or 1, last is not None))
             return sql.SQL("; ").join(parts).as_bytes(link)
 
     @contextlib.contextmanager
