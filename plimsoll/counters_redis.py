@@ -47,11 +47,18 @@ _Connection: TypeAlias = Any
 _even: Callable[[float, float], float] = secrets.SystemRandom().uniform
 
 _SCRIPT = (files("plimsoll") / "counters.lua").read_bytes()
-_SHA = hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest().encode()
 # Of each metric, in the order of `METRIC_ORDER`.
 NOTHING = (0,) * 6
 
 _KINDS = {Kind.BUCKET: 1, Kind.WINDOW: 2, Kind.CONCURRENCY: 3}
+
+
+def sha_of(script: bytes) -> bytes:
+    """What a script is called by."""
+    return hashlib.sha1(script, usedforsecurity=False).hexdigest().encode()
+
+
+_SHA = sha_of(_SCRIPT)
 
 
 class Answer(NamedTuple):

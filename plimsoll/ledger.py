@@ -135,6 +135,7 @@ class Ledger:
                 return found
         times = self.times()
         with self.lock:
+            self._drop_unsettled(times[1])
             return [each.counter.state for each in limits], times
 
     def refuse(self, key_id: str, model: str, name: str) -> None:

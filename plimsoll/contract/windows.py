@@ -21,7 +21,14 @@ its `Hold`. Waiting exactly `wait_ms` admits, one millisecond less does not.
 
 from typing import Literal, NamedTuple, TypeAlias
 
-from plimsoll.contract.limits import ANCHOR_SECONDS, Kind, Limit, Period, month_bounds
+from plimsoll.contract.limits import (
+    ANCHOR_SECONDS,
+    EXACT_BOUND,
+    Kind,
+    Limit,
+    Period,
+    month_bounds,
+)
 
 State: TypeAlias = tuple[int, int]
 
@@ -31,6 +38,9 @@ EMPTY: State = (0, 0)
 # (413 request_too_large), or it ends when other requests end, which no clock knows.
 NEVER = -1
 UNKNOWN = -2
+
+# More is never counted, however much a settlement says: a store and a script hold no more exactly.
+_MOST = EXACT_BOUND - 1
 
 
 class Hold(NamedTuple):
@@ -80,7 +90,7 @@ class Bucket:
         if now_ms > mark:
             used -= self.quota * (now_ms - mark)
             mark = now_ms
-        return max(0, used) + amount * self._unit, mark
+        return min(_MOST, max(0, used) + amount * self._unit), mark
 
     def settle(self, state: State, hold: Hold, *, actual: int, now_ms: int) -> State:
         """The state once it is known that the request took `actual`, not `hold.amount`.
@@ -95,7 +105,7 @@ class Bucket:
             # The quota may have changed since: the higher one never gives back too much.
             refill = max(self.quota, hold.quota) * (mark - hold.mark)
             unused = min(unused, max(0, hold.amount * self._unit - refill))
-        return max(0, used - unused), mark
+        return min(_MOST, max(0, used - unused)), mark
 
     def used(self, state: State, now_ms: int) -> int:
         """The amount in use, rounded up so that used + remaining is the capacity."""
@@ -141,8 +151,8 @@ class Window:
         """The state after taking `amount` from the window open now, whether it fits or not."""
         used, mark = state
         if now_ms < mark:
-            return used + amount, mark
-        return amount, self._end_ms(now_ms)
+            return min(_MOST, used + amount), mark
+        return min(_MOST, amount), self._end_ms(now_ms)
 
     def settle(self, state: State, hold: Hold, *, actual: int, now_ms: int) -> State:
         """The state once it is known that the request took `actual`, not `hold.amount`.
