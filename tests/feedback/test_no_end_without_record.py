@@ -58,14 +58,24 @@ def rows_of(app, method: str) -> Iterator[tuple[str, set[str]]]:
             yield rule.endpoint, rule.arguments
 
 
-def test_no_route_ends_a_thread_without_a_reason(board, threads, app, client, cast, sign, token):
-    before = standing(board)
+@pytest.fixture
+def walk(board, threads, app, client, cast, sign, token):
+    """Ask every route for an end, as somebody; the status of each answer."""
     posts = {number: board.posts(number)[-1].id for number in threads}
-    walked = {}
 
-    for name in ("root", "ada"):
+    def send(endpoint, arguments, number, data):
+        values = {"number": number, "post": posts[number], "org": "acme"}
+        with app.test_request_context():
+            path = app.url_for(endpoint, **{each: values.get(each, "x") for each in arguments})
+        asked = {**data, "seen": token_of(board.thread(number))}
+        # Refusals as JSON: their pages would cost more than all the rest.
+        answer = client.post(path, data=asked, headers={"Accept": "application/json"})
+        assert answer.status_code < 500, path
+        return answer.status_code
+
+    def walk(name):
         sign(name)
-        data = {**WISHES, "csrf_token": token(), "confirm": "y"}
+        data, statuses = {**WISHES, "csrf_token": token(), "confirm": "y"}, {}
         with client.session_transaction() as cookie:
             value = cookie["csrf_token"]
         for endpoint, arguments in rows_of(app, "POST"):
@@ -76,15 +86,16 @@ def test_no_route_ends_a_thread_without_a_reason(board, threads, app, client, ca
             with client.session_transaction() as cookie:
                 cookie["csrf_token"] = value
             for number in threads[:2] if "number" in arguments else threads[:1]:
-                values = {"number": number, "post": posts[number], "org": "acme"}
-                with app.test_request_context():
-                    path = app.url_for(
-                        endpoint, **{each: values.get(each, "x") for each in arguments}
-                    )
-                asked = {**data, "seen": token_of(board.thread(number))}
-                answer = client.post(path, data=asked, headers={"Accept": "application/json"})
-                assert answer.status_code < 500, path
-                walked[name, endpoint] = answer.status_code
+                statuses[endpoint] = send(endpoint, arguments, number, data)
+        return statuses
+
+    return walk
+
+
+def test_no_route_ends_a_thread_without_a_reason(board, threads, walk):
+    before = standing(board)
+
+    root, ada = walk("root"), walk("ada")
 
     after = standing(board)
     # To take up and to review a thread are steps on its way; its author may close it.
@@ -93,7 +104,7 @@ def test_no_route_ends_a_thread_without_a_reason(board, threads, app, client, ca
     assert all(now[1] in on_the_way for _, now in ends), ends
     assert [(each[2], each[3]) for each in after[:4]] == [(each[2], each[3]) for each in before]
     for endpoint in ("admin_feedback.decide", "moderation.lock_spam"):
-        assert (walked["root", endpoint], walked["ada", endpoint]) == (422, 404)
+        assert (root[endpoint], ada[endpoint]) == (422, 404)
     assert len(board.rows(Decision)) == 1
     assert board.rows(ModerationRecord) == []
 
