@@ -33,7 +33,7 @@ def main() -> None:
             while not enforcer.check(secret, model="sonnet-5"):
                 time.sleep(0.01)
             follower.close()
-        ours, theirs = _interleaved(lambda: _ours(enforcer, secret), _theirs())
+        ours, theirs = interleaved(lambda: _ours(enforcer, secret), _theirs())
         store.close()
     keep(
         "check",
@@ -61,7 +61,7 @@ def _theirs() -> Callable[[], object]:
     return hit
 
 
-def _interleaved(*acts: Callable[[], object]) -> list[float]:
+def interleaved(*acts: Callable[[], object]) -> list[float]:
     """Microseconds a call of each, the best of rounds that take turns, so that both meet the same noise."""
     best = [float("inf")] * len(acts)
     for _ in range(ROUNDS):

@@ -11,10 +11,9 @@
 -- ARGV[4]  per limit the state last seen, (used, mark); to settle without a record, what was held:
 --          per limit the mark, then the amount of each metric
 -- ARGV[5]  per limit what was taken while we were away, (used, mark); or ''
--- ARGV[6]  how the request is called among those in flight
--- ARGV[7]  what the record says first, for a gateway that settles for another
--- Numbers are doubles, big-endian, one after the other. Answer: the time in microseconds, whether
--- it is done, then per limit (used, mark, wait).
+-- ARGV[6]  what the record says before what is held, for a gateway that settles for another
+-- Numbers are eight bytes, big-endian, one after the other, and so are states as they are kept
+-- (used, mark). Answer: the time in microseconds, whether it is done, then per limit (used, mark, wait).
 
 local BUCKET, WINDOW, CONCURRENCY = 1, 2, 3
 local NEVER, UNKNOWN = -1, -2
@@ -25,23 +24,23 @@ local UNSETTLED = 900000
 local LONGEST = 31 * 86400000
 
 local function numbers(text)
-  if #text == 0 then return {} end
-  local values = {struct.unpack('>' .. string.rep('d', #text / 8), text)}
+  local values = {struct.unpack('>' .. string.rep('i8', #text / 8), text)}
   -- The last says where unpacking stopped.
-  table.remove(values)
+  values[#values] = nil
   return values
 end
 
 local function packed(values)
-  return struct.pack('>' .. string.rep('d', #values), unpack(values))
+  return struct.pack('>' .. string.rep('i8', #values), unpack(values))
 end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local act = ARGV[1]
 local shape, amounts = numbers(ARGV[2]), numbers(ARGV[3])
 local count = #shape / 6
 local record = KEYS[count + 1]
+-- Of each limit, changed in place.
+local used, marks, waits = {}, {}, {}
 
 -- ---- arithmetic ----
 
@@ -143,123 +142,116 @@ local function kept_ms(at, used)
   return math.min(BOUND, unit + HOUR)
 end
 
-local function write(place, at, used, mark)
-  redis.call('SET', KEYS[place], string.format('%.0f %.0f', used, mark),
-    'PX', string.format('%.0f', kept_ms(at, used)))
+local function write(place, at)
+  redis.call('SET', KEYS[place], struct.pack('>i8i8', used[place], marks[place]),
+    'PX', kept_ms(at, used[place]))
 end
 
 local function in_flight(place)
-  redis.call('ZREMRANGEBYSCORE', KEYS[place], '-inf', string.format('%.0f', now - UNSETTLED))
+  redis.call('ZREMRANGEBYSCORE', KEYS[place], '-inf', now - UNSETTLED)
   return redis.call('ZCARD', KEYS[place])
 end
 
 -- What a counter that is not there stands at: as last seen, if it was lost.
 local function read_all(seen)
-  local states = {}
   local found = redis.call('MGET', unpack(KEYS, 1, count))
   for place = 1, count do
     local at = place * 6 - 5
-    local used, mark = 0, 0
+    used[place], marks[place] = 0, 0
     if shape[at] == CONCURRENCY then
-      used = in_flight(place)
+      used[place] = in_flight(place)
     elseif found[place] then
-      used, mark = string.match(found[place], '^(%d+) (%d+)$')
-      used, mark = tonumber(used), tonumber(mark)
-    else
-      used, mark = seen[place * 2 - 1] or 0, seen[place * 2] or 0
+      used[place], marks[place] = struct.unpack('>i8i8', found[place])
+    elseif seen ~= '' then
+      used[place], marks[place] = struct.unpack('>i8i8', seen, place * 16 - 15)
       -- Another server's clock may have been ahead: that must not stop a bucket's refill.
-      if shape[at] == BUCKET then mark = math.min(mark, now) end
+      if shape[at] == BUCKET then marks[place] = math.min(marks[place], now) end
     end
-    states[place] = {used, mark}
   end
-  return states
 end
 
-local function answer(done, states, waits)
+-- What one gateway took while it could not tell us comes on top.
+local function bring(own)
+  for place = 1, count do
+    local at, more, mark = place * 6 - 5, own[place * 2 - 1], own[place * 2]
+    if more > 0 and shape[at] == BUCKET then
+      used[place], marks[place] = leaked(shape[at + 2], used[place], marks[place])
+      used[place] = math.min(BOUND, used[place] + more)
+      write(place, at)
+    elseif more > 0 and shape[at] == WINDOW and mark > now then
+      if marks[place] ~= mark then used[place], marks[place] = 0, mark end
+      used[place] = math.min(BOUND, used[place] + more)
+      write(place, at)
+    end
+  end
+end
+
+local function read_current()
+  read_all(ARGV[4])
+  if ARGV[5] ~= '' then bring(numbers(ARGV[5])) end
+end
+
+local function answer(done)
   local values = {time[1] * 1000000 + time[2], done}
   for place = 1, count do
-    values[#values + 1] = states[place][1]
-    values[#values + 1] = states[place][2]
-    values[#values + 1] = waits[place] or 0
+    local at = place * 3
+    values[at], values[at + 1], values[at + 2] = used[place], marks[place], waits[place] or 0
   end
   return packed(values)
 end
 
 -- ---- the three acts ----
 
--- What one gateway took while it could not tell us comes on top.
-local function bring(states, own)
-  for place = 1, count do
-    local at, state = place * 6 - 5, states[place]
-    local more, more_mark = own[place * 2 - 1] or 0, own[place * 2]
-    if more > 0 and shape[at] == BUCKET then
-      local used, mark = leaked(shape[at + 2], state[1], state[2])
-      state[1], state[2] = math.min(BOUND, used + more), mark
-      write(place, at, state[1], state[2])
-    elseif more > 0 and shape[at] == WINDOW and more_mark > now then
-      local used = state[2] == more_mark and state[1] or 0
-      state[1], state[2] = math.min(BOUND, used + more), more_mark
-      write(place, at, state[1], state[2])
-    end
-  end
-end
-
-local function current()
-  local states = read_all(numbers(ARGV[4]))
-  bring(states, numbers(ARGV[5]))
-  return states
-end
-
 local function decide()
-  local states, waits, marks, is_admitted = current(), {}, {}, true
+  read_current()
+  local is_admitted = true
   for place = 1, count do
-    local at, state = place * 6 - 5, states[place]
-    waits[place] = wait_of(at, state[1], state[2], amounts[shape[at + 1]])
+    local at = place * 6 - 5
+    waits[place] = wait_of(at, used[place], marks[place], amounts[shape[at + 1]])
     is_admitted = is_admitted and waits[place] == 0
   end
-  if not is_admitted then return answer(0, states, waits) end
+  if not is_admitted then return answer(0) end
   for place = 1, count do
-    local at, state = place * 6 - 5, states[place]
+    local at = place * 6 - 5
     if shape[at] == CONCURRENCY then
-      redis.call('ZADD', KEYS[place], string.format('%.0f', now), ARGV[6])
+      redis.call('ZADD', KEYS[place], now, record)
       redis.call('PEXPIRE', KEYS[place], HOUR)
-      state[1] = state[1] + 1
+      used[place] = used[place] + 1
     else
       local amount = amounts[shape[at + 1]] * shape[at + 5]
-      state[1], state[2] = charged(at, state[1], state[2], amount)
+      used[place], marks[place] = charged(at, used[place], marks[place], amount)
       -- Nothing taken from nothing need not be kept.
-      if state[1] > 0 then write(place, at, state[1], state[2]) end
+      if used[place] > 0 then write(place, at) end
     end
-    marks[place] = state[2]
   end
-  redis.call('SET', record, ARGV[7] .. '\n' .. packed(marks) .. ARGV[3], 'PX', UNSETTLED)
-  return answer(1, states, waits)
+  redis.call('SET', record, ARGV[6] .. packed(marks) .. ARGV[3], 'PX', UNSETTLED)
+  return answer(1)
 end
 
 local function settle()
-  local states, holds = read_all({}), ARGV[4]
+  read_all('')
+  local holds = ARGV[4]
   if holds == '' then
-    local text = redis.call('GET', record)
-    if not text then return answer(0, states, {}) end
+    holds = redis.call('GET', record)
+    if not holds then return answer(0) end
     redis.call('DEL', record)
-    holds = string.sub(text, string.find(text, '\n', 1, true) + 1)
   end
-  holds = numbers(holds)
+  holds = numbers(string.sub(holds, -(count + 6) * 8))
   for place = 1, count do
-    local at, state = place * 6 - 5, states[place]
+    local at = place * 6 - 5
     local metric = shape[at + 1]
     if shape[at] == CONCURRENCY then
-      state[1] = state[1] - redis.call('ZREM', KEYS[place], ARGV[6])
+      used[place] = used[place] - redis.call('ZREM', KEYS[place], record)
     else
-      local held = holds[count + metric] * shape[at + 5]
-      local used, mark = settled(at, state[1], state[2], held, holds[place], amounts[metric])
-      if used ~= state[1] or mark ~= state[2] then write(place, at, used, mark) end
-      state[1], state[2] = used, mark
+      local held, before, mark = holds[count + metric] * shape[at + 5], used[place], marks[place]
+      used[place], marks[place] = settled(at, before, mark, held, holds[place], amounts[metric])
+      if used[place] ~= before or marks[place] ~= mark then write(place, at) end
     end
   end
-  return answer(1, states, {})
+  return answer(1)
 end
 
-if act == 'decide' then return decide() end
-if act == 'settle' then return settle() end
-return answer(1, current(), {})
+if ARGV[1] == 'decide' then return decide() end
+if ARGV[1] == 'settle' then return settle() end
+read_current()
+return answer(1)

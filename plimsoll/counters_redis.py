@@ -9,13 +9,12 @@ met by everybody at once.
 
 import hashlib
 import logging
-import queue
 import secrets
 import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from typing import Any, NamedTuple, TypeAlias
@@ -42,6 +41,8 @@ STEADY_SECONDS = 10.0
 # Settlements that wait for the server's return; older ones stand as used.
 PENDING_MAX = 10_000
 
+_LOOK_AGAIN_SECONDS = 0.05
+
 # Its own methods carry no types.
 _Connection: TypeAlias = Any
 _even: Callable[[float, float], float] = secrets.SystemRandom().uniform
@@ -61,6 +62,15 @@ def sha_of(script: bytes) -> bytes:
 _SHA = sha_of(_SCRIPT)
 
 
+def _bulk(text: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(text), text)
+
+
+# The head of a route, the record, the act, what is asked, states, what is our own, and a note.
+_CALL = b"%b$%d\r\n%b\r\n%b$48\r\n%b\r\n" + 3 * b"$%d\r\n%b\r\n"
+_AMOUNTS = struct.Struct(">6q")
+
+
 class Answer(NamedTuple):
     """What the server said: its time, whether it was done, and per limit state and wait."""
 
@@ -70,14 +80,46 @@ class Answer(NamedTuple):
     waits: list[int]
 
 
-class Call(NamedTuple):
-    """One act over some limits: their keys and shapes, and what the script is told of them."""
+class Route:
+    """Some limits as the script knows them, with the bytes that are the same in every call."""
 
-    keys: Sequence[bytes]
-    shapes: bytes
-    amounts: tuple[int, ...] = ()
-    states: Iterable[int] = ()
-    own: Iterable[int] = ()
+    __slots__ = ("acts", "count", "head", "keys", "pairs", "replies", "shapes")
+
+    def __init__(self, keys: Sequence[bytes], shapes: bytes) -> None:
+        """`keys` by `key_of`, `shapes` one after the other by `shape_of`."""
+        self.keys, self.shapes, self.count = keys, shapes, len(keys)
+        fixed = [b"EVALSHA", _SHA, b"%d" % (self.count + 1), *keys]
+        self.head = b"*%d\r\n" % (len(fixed) + 7) + b"".join(map(_bulk, fixed))
+        self.acts = {act: _bulk(act) + _bulk(shapes) for act in (b"decide", b"settle", b"read")}
+        self.pairs = struct.Struct(f">{2 * self.count}q")
+        self.replies = struct.Struct(f">{2 + 3 * self.count}q")
+
+    def packet(
+        self,
+        act: bytes,
+        record: bytes,
+        *,
+        amounts: tuple[int, ...] = NOTHING,
+        states: bytes = b"",
+        own: bytes = b"",
+        note: bytes = b"",
+    ) -> bytes:
+        """One call of the script, as it is sent."""
+        return _CALL % (
+            *(self.head, len(record), record, self.acts[act], _AMOUNTS.pack(*amounts)),
+            *(len(states), states, len(own), own, len(note), note),
+        )
+
+    def pack(self, pairs: Sequence[int]) -> bytes:
+        """A pair of numbers for each limit."""
+        return self.pairs.pack(*pairs)
+
+    def answer(self, found: object) -> Answer | None:
+        """What the script said; None if it could not be asked."""
+        if not isinstance(found, bytes):
+            return None
+        now_us, is_done, *rest = self.replies.unpack(found)
+        return Answer(now_us, bool(is_done), list(zip(rest[::3], rest[1::3])), rest[2::3])  # noqa: B905 - one length
 
 
 def key_of(owner: str, counter: str) -> bytes:
@@ -96,7 +138,9 @@ def shape_of(limit: Limit, metric: int, *, is_charged: bool) -> bytes:
     kind, period = limit.cell.kind, limit.cell.period
     unit = period * 1000 if isinstance(period, int) else 0
     capacity = limit.quota if limit.burst is None else limit.burst if limit.quota else 0
-    return _packed((_KINDS[kind], metric + 1, limit.quota, capacity, unit, int(is_charged)))
+    return struct.pack(
+        ">6q", _KINDS[kind], metric + 1, limit.quota, capacity, unit, int(is_charged)
+    )
 
 
 class SharedCounters:
@@ -124,8 +168,10 @@ class SharedCounters:
         )
         self._timeout = timeout_seconds
         self._jitter = jitter
-        self._idle: queue.LifoQueue[_Connection] = queue.LifoQueue()
-        self._pending: deque[list[bytes]] = deque(maxlen=PENDING_MAX)
+        self._idle: list[_Connection] = []
+        self._freed = threading.Condition()
+        self._waiting = 0
+        self._pending: deque[bytes] = deque(maxlen=PENDING_MAX)
         self._lock = threading.Lock()
         self._work = threading.Event()
         self._stop = threading.Event()
@@ -153,51 +199,60 @@ class SharedCounters:
             self._thread.join(2 * self._timeout + 1)
         self._leave("closed", self._generation)
 
-    def decide(self, call: Call, *, record: bytes, member: bytes, note: bytes) -> Answer | None:
+    def decide(
+        self,
+        route: Route,
+        record: bytes,
+        *,
+        amounts: tuple[int, ...],
+        states: bytes,
+        own: bytes,
+        note: bytes,
+    ) -> Answer | None:
         """Admit over all limits or none; None if the server is away.
 
-        `record` keeps what was held, and `note`, until it is settled; `member` names the request
-        among those in flight.
+        `record` keeps what was held, and `note`, until it is settled.
         """
-        sent = [*_head(b"decide", call, record), _packed(call.states), _packed(call.own)]
-        # If only the answer was lost, it was admitted there, and will be here once more.
-        undo = _settlement(call._replace(amounts=NOTHING), record=record, member=member)
-        return _answer(self._exchange([*sent, member, note], undo=undo), call)
+        sent = route.packet(b"decide", record, amounts=amounts, states=states, own=own, note=note)
+        return route.answer(self._exchange(sent, undo=(route, record)))
 
     def settle(
-        self, call: Call, *, record: bytes, member: bytes, held: Iterable[int] = ()
+        self, route: Route, record: bytes, *, took: tuple[int, ...], held: Sequence[int] = ()
     ) -> Answer | None:
-        """Say what was taken (`call.amounts`) instead of what was held, as the record says.
+        """Say what was taken instead of what was held, as the record says.
 
         None if the server is away; it is done when it is back. Without a record `held` says, after
         the marks of all limits, what was held of each metric; that is never done later.
         """
-        sent = _settlement(call, record=record, member=member, held=held)
-        later = None if held else sent
-        return _answer(self._exchange(sent, undo=later, later=later), call)
+        states = struct.pack(f">{len(held)}q", *held)
+        sent = route.packet(b"settle", record, amounts=took, states=states)
+        return route.answer(self._exchange(sent, later=None if held else sent))
 
-    def read(self, call: Call) -> Answer | None:
+    def read(self, route: Route, *, states: bytes, own: bytes) -> Answer | None:
         """The counters as they stand; None if the server is away."""
-        sent = [*_head(b"read", call, None), _packed(call.states), _packed(call.own)]
-        return _answer(self._exchange(sent), call)
+        # A record has no part in it, but a place.
+        return route.answer(
+            self._exchange(route.packet(b"read", route.keys[0], states=states, own=own))
+        )
 
-    def note_of(self, record: bytes) -> bytes | None:
-        """The note in the record of a decision; None if there is none, or the server is away."""
-        found = self._exchange([b"GET", record])
-        return found.partition(b"\n")[0] if isinstance(found, bytes) else None
+    def record(self, name: bytes) -> bytes | None:
+        """The note and what is held of a decision; None if it is settled, or the server is away."""
+        found = self._exchange(b"*2\r\n" + _bulk(b"GET") + _bulk(name))
+        return found if isinstance(found, bytes) else None
 
     # ---- one question ----
 
     def _exchange(
         self,
-        sent: list[bytes],
+        sent: bytes,
         *,
-        undo: list[bytes] | None = None,
-        later: list[bytes] | None = None,
+        undo: tuple[Route, bytes] | None = None,
+        later: bytes | None = None,
     ) -> object:
         """The answer, or None after which the server counts as away.
 
-        When it is back it gets `undo` if it may have done what was `sent`, `later` if it cannot.
+        What is to be done `later` is done when it is back. If only the answer to an admission was
+        lost, it was admitted there, and will be here once more: `undo` settles it to nothing.
         """
         generation = self._generation
         connection = self._take()
@@ -208,7 +263,7 @@ class SharedCounters:
             found = _exchanged(connection, sent)
         except (redis.RedisError, OSError) as error:
             _close(connection)
-            self._put_off(undo)
+            self._put_off(later if undo is None else undo[0].packet(b"settle", undo[1]))
             self._leave(f"{type(error).__name__}: {error}", generation)
             return None
         except BaseException:
@@ -216,28 +271,49 @@ class SharedCounters:
             _close(connection)
             raise
         if generation == self._generation:
-            self._idle.put(connection)
+            self._give(connection)
         else:
             _close(connection)
         return found
 
-    def _put_off(self, sent: list[bytes] | None) -> None:
+    def _put_off(self, sent: bytes | None) -> None:
         if sent is not None:
             self._pending.append(sent)
+
+    def _give(self, connection: _Connection) -> None:
+        self._idle.append(connection)
+        if self._waiting:
+            with self._freed:
+                self._freed.notify()
 
     def _take(self) -> _Connection | None:
         if not self.is_up:
             return None
         generation = self._generation
-        with suppress(queue.Empty):
-            return self._idle.get_nowait()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            pass
         if self._opened < CONNECTIONS_MAX:
             self._work.set()
-        try:
-            return self._idle.get(timeout=self._timeout)
-        except queue.Empty:
+        connection = self._wait_for_one()
+        if connection is None:
             self._leave("no connection became free in time", generation)
-            return None
+        return connection
+
+    def _wait_for_one(self) -> _Connection | None:
+        gives_up_at = time.monotonic() + self._timeout
+        with self._freed:
+            self._waiting += 1
+            try:
+                while self.is_up and (left := gives_up_at - time.monotonic()) > 0:
+                    # Another may have been quicker than who was told.
+                    with suppress(IndexError):
+                        return self._idle.pop()
+                    self._freed.wait(min(left, _LOOK_AGAIN_SECONDS))
+            finally:
+                self._waiting -= 1
+        return None
 
     def _leave(self, reason: str, generation: int) -> None:
         with self._lock:
@@ -249,9 +325,9 @@ class SharedCounters:
             self.problem, self._opened = reason, 0
             is_steady = time.monotonic() - self._back_at > STEADY_SECONDS
             self._failures = 0 if is_steady else self._failures + 1
-            with suppress(queue.Empty):
+            with suppress(IndexError):
                 while True:
-                    _close(self._idle.get_nowait())
+                    _close(self._idle.pop())
         self._work.set()
         if was_up and not self._stop.is_set():
             logger.warning("the shared counters are away (%s): counting alone", reason)
@@ -263,7 +339,7 @@ class SharedCounters:
             if self.is_up:
                 self._work.wait()
                 self._work.clear()
-                if self.is_up and self._idle.empty():
+                if self.is_up and not self._idle:
                     self._open_one_more()
                 continue
             ceiling = RETRY_FIRST_SECONDS * 2.0 ** min(self._failures, 10)
@@ -275,15 +351,14 @@ class SharedCounters:
         """One attempt: connect, bring the script and what waits, then let requests in."""
         try:
             connection = self._connected()
-            connection.send_packed_command([_packet([b"SCRIPT", b"LOAD", _SCRIPT])])
-            connection.read_response()
+            _load(connection)
             self._deliver(connection)
         except (redis.RedisError, OSError) as error:
             self._failures += 1
             self.problem = f"{type(error).__name__}: {error}"
             return
         with self._lock:
-            self._idle.put(connection)
+            self._idle.append(connection)
             self._opened = 1
             self._back_at = time.monotonic()
             self.is_up, self.problem = True, None
@@ -305,7 +380,7 @@ class SharedCounters:
             self._leave(f"{type(error).__name__}: {error}", generation)
             return
         self._opened += 1
-        self._idle.put(connection)
+        self._give(connection)
 
     def _connected(self) -> _Connection:
         connection: _Connection = self._pool.make_connection()
@@ -313,56 +388,22 @@ class SharedCounters:
         return connection
 
 
-def _exchanged(connection: _Connection, sent: list[bytes]) -> object:
+def _exchanged(connection: _Connection, sent: bytes) -> object:
     """The answer to one command, with the script brought first where it is not known."""
-    connection.send_packed_command([_packet(sent)], check_health=False)
+    connection.send_packed_command([sent], check_health=False)
     try:
         return connection.read_response(disable_decoding=True)
     except redis.exceptions.NoScriptError:
-        whole = [b"EVAL", _SCRIPT, *sent[2:]]
-        connection.send_packed_command([_packet(whole)], check_health=False)
+        _load(connection)
+        connection.send_packed_command([sent], check_health=False)
         return connection.read_response(disable_decoding=True)
+
+
+def _load(connection: _Connection) -> None:
+    connection.send_command("SCRIPT", "LOAD", _SCRIPT, check_health=False)
+    connection.read_response()
 
 
 def _close(connection: _Connection) -> None:
     with suppress(redis.RedisError, OSError):
         connection.disconnect()
-
-
-def _head(act: bytes, call: Call, record: bytes | None) -> list[bytes]:
-    keys = call.keys if record is None else [*call.keys, record]
-    return [
-        b"EVALSHA",
-        _SHA,
-        b"%d" % len(keys),
-        *keys,
-        act,
-        call.shapes,
-        _packed(call.amounts),
-    ]
-
-
-def _settlement(
-    call: Call, *, record: bytes, member: bytes, held: Iterable[int] = ()
-) -> list[bytes]:
-    return [*_head(b"settle", call, record), _packed(held), b"", member]
-
-
-def _packet(arguments: Sequence[bytes]) -> bytes:
-    parts = [b"*%d\r\n" % len(arguments)]
-    parts += [b"$%d\r\n%b\r\n" % (len(each), each) for each in arguments]
-    return b"".join(parts)
-
-
-def _packed(numbers: Iterable[int]) -> bytes:
-    values = tuple(numbers)
-    return struct.pack(f">{len(values)}d", *values)
-
-
-def _answer(found: object, call: Call) -> Answer | None:
-    if not isinstance(found, bytes):
-        return None
-    count = len(call.keys)
-    now_us, is_done, *rest = map(int, struct.unpack(f">{2 + 3 * count}d", found))
-    states = list(zip(rest[::3], rest[1::3], strict=True))
-    return Answer(now_us, bool(is_done), states, rest[2::3])

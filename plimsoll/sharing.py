@@ -7,6 +7,7 @@ seen. So an outage costs at most what each gateway lets through alone, and no re
 """
 
 import re
+import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,40 +15,32 @@ import orjson
 
 from plimsoll.contract.windows import Hold, State
 from plimsoll.counters import Counter
-from plimsoll.counters_redis import Answer, Call, SharedCounters, key_of, record_key, shape_of
+from plimsoll.counters_redis import Answer, Route, SharedCounters, key_of, record_key, shape_of
 from plimsoll.ledger import IN_FLIGHT, Asked, Ledger, Reservation, Took, Verdict, taken
 from plimsoll.plans import PlannedLimit
 from plimsoll.usage import place_of
 
 _DECISION_ID = re.compile(r"dec_[0-9a-f]{24}_[0-9]{1,20}\.(org_[0-9a-z]{1,40})")
-_ROUTES_MAX = 10_000
+_PLANS_MAX = 10_000
 # Answers overtake each other by less than this; a clock that is further behind is another one.
 _OVERTAKEN_US = 1_000_000
 
 
-class _Route(NamedTuple):
-    """What the script is told of a plan's limits; `limits` keeps the plan's identity alive."""
+class _Plan(NamedTuple):
+    """What the script is told of some limits, and what a note says of them."""
 
     limits: Sequence[PlannedLimit]
     org: str
-    keys: list[bytes]
-    shapes: bytes
+    route: Route
+    note: bytes
 
     @classmethod
-    def to(cls, limits: Sequence[PlannedLimit]) -> "_Route":
+    def of(cls, limits: Sequence[PlannedLimit]) -> "_Plan":
         shapes = [shape_of(each.limit, each.metric, is_charged=each.is_charged) for each in limits]
         org = limits[0].counter.owner.partition(":")[0]
-        return cls(limits, org, [_key(each) for each in limits], b"".join(shapes))
-
-
-class _Note(NamedTuple):
-    """What a gateway must know to settle what another one admitted."""
-
-    key: str
-    model: str
-    amounts: tuple[int, ...]
-    keys: list[str]
-    shapes: str
+        route = Route([_key(each) for each in limits], b"".join(shapes))
+        note = orjson.dumps([[key.decode() for key in route.keys], route.shapes.hex()])
+        return cls(limits, org, route, note)
 
 
 class Sharing:
@@ -58,7 +51,7 @@ class Sharing:
         self.shared = shared
         # The server's clock minus our steady one, in milliseconds.
         self._ahead_ms = 0
-        self._routes: dict[int, _Route] = {}
+        self._plans: dict[int, _Plan] = {}
 
     @property
     def is_up(self) -> bool:
@@ -71,15 +64,16 @@ class Sharing:
         self, ledger: Ledger, asked: Asked, limits: tuple[PlannedLimit, ...], *, decision_id: str
     ) -> Verdict | None:
         """The verdict of the shared counters; None if they are away."""
-        route = self._route(limits)
-        decision_id = f"{decision_id}.{route.org}"
-        note = _Note(*asked, keys=[key.decode() for key in route.keys], shapes=route.shapes.hex())
-        call, untold = self._call(ledger, route, asked.amounts)
+        plan = self._plan(limits)
+        decision_id = f"{decision_id}.{plan.org}"
+        seen, own, untold = self._call(ledger, limits)
         answer = self.shared.decide(
-            call,
-            record=record_key(decision_id, route.org),
-            member=decision_id.encode(),
-            note=orjson.dumps(list(note)),
+            plan.route,
+            record_key(decision_id, plan.org),
+            amounts=asked.amounts,
+            states=plan.route.pack(seen),
+            own=plan.route.pack(own) if own else b"",
+            note=b"%b\n%b\n" % (orjson.dumps(asked[:2]), plan.note),
         )
         times = ledger.times()
         place = place_of(times, asked.key, asked.model)
@@ -105,8 +99,11 @@ class Sharing:
         """The shared states and the server's time; None if they are away."""
         if not limits or not self.is_up:
             return None
-        call, untold = self._call(ledger, _Route.to(limits), ())
-        answer = self.shared.read(call)
+        route = _Plan.of(limits).route
+        seen, own, untold = self._call(ledger, limits)
+        answer = self.shared.read(
+            route, states=route.pack(seen), own=route.pack(own) if own else b""
+        )
         with ledger.lock:
             if answer is None:
                 _take_back(untold)
@@ -128,23 +125,21 @@ class Sharing:
 
     def settle_foreign(self, ledger: Ledger, decision_id: str, took: Took, *, failed: bool) -> bool:
         """Settle what another gateway admitted, or this one before it was started again."""
-        found = _DECISION_ID.fullmatch(decision_id)
+        named = _DECISION_ID.fullmatch(decision_id)
+        if named is None:
+            return False
+        record = record_key(decision_id, named[1])
+        found = self.shared.record(record)
         if found is None:
             return False
-        record = record_key(decision_id, found[1])
-        text = self.shared.note_of(record)
-        if text is None:
-            return False
-        note = _Note(*orjson.loads(text))
-        actual = taken(tuple(note.amounts), took, failed=failed)
-        keys = [key.encode() for key in note.keys]
-        call = Call(keys, bytes.fromhex(note.shapes), actual)
-        answer = self.shared.settle(call, record=record, member=decision_id.encode())
+        asked, keys, shapes = _read_record(found)
+        actual = taken(asked.amounts, took, failed=failed)
+        answer = self.shared.settle(Route(keys, shapes), record, took=actual)
         if answer is not None and not answer.is_done:
             return False
-        place = place_of(ledger.times(), note.key, note.model)
+        place = place_of(ledger.times(), asked.key, asked.model)
         with ledger.lock:
-            ledger.counters.tally.settle(place, tuple(note.amounts), actual)
+            ledger.counters.tally.settle(place, asked.amounts, actual)
         return True
 
     def count_alone(self, each: PlannedLimit) -> None:
@@ -160,12 +155,9 @@ class Sharing:
     def _settle_shared(
         self, ledger: Ledger, decision_id: str, reservation: Reservation, *, actual: tuple[int, ...]
     ) -> None:
-        route = self._route(reservation.limits)
-        answer = self.shared.settle(
-            Call(route.keys, route.shapes, actual),
-            record=record_key(decision_id, route.org),
-            member=decision_id.encode(),
-        )
+        plan = self._plan(reservation.limits)
+        record = record_key(decision_id, plan.org)
+        answer = self.shared.settle(plan.route, record, took=actual)
         times = ledger.times()
         with ledger.lock:
             if answer is not None and answer.is_done:
@@ -191,17 +183,17 @@ class Sharing:
                     self._settle_here(ledger, each, hold, actual=actual, times=times)
         if not told:
             return
-        route = _Route.to([each for each, _ in told])
+        plan = _Plan.of([each for each, _ in told])
         marks = [hold.mark + self._ahead_ms * each.is_bucket for each, hold in told]
         answer = self.shared.settle(
-            Call(route.keys, route.shapes, actual),
-            record=record_key(decision_id, route.org),
-            member=decision_id.encode(),
+            plan.route,
+            record_key(decision_id, plan.org),
+            took=actual,
             held=(*marks, *reservation.asked.amounts),
         )
         with ledger.lock:
             if answer is not None:
-                self._follow(route.limits, answer, ledger.times())
+                self._follow(plan.limits, answer, ledger.times())
                 return
             for each, hold in told:
                 self._settle_here(ledger, each, hold, actual=actual, times=times)
@@ -218,33 +210,39 @@ class Sharing:
         self.count_alone(each)
         ledger.settle_one(each, hold, actual=actual[each.metric], at=times[each.is_bucket])
 
-    def _route(self, limits: tuple[PlannedLimit, ...]) -> _Route:
-        route = self._routes.get(id(limits))
-        if route is None:
-            if len(self._routes) >= _ROUTES_MAX:
-                self._routes = {}
-            route = self._routes[id(limits)] = _Route.to(limits)
-        return route
+    def _plan(self, limits: tuple[PlannedLimit, ...]) -> _Plan:
+        plan = self._plans.get(id(limits))
+        if plan is None:
+            if len(self._plans) >= _PLANS_MAX:
+                self._plans = {}
+            plan = self._plans[id(limits)] = _Plan.of(limits)
+        return plan
 
     def _call(
-        self, ledger: Ledger, route: _Route, amounts: tuple[int, ...]
-    ) -> tuple[Call, list[tuple[Counter, State]]]:
-        """What to ask, and what it tells that was not told before."""
-        times = ledger.times()
+        self, ledger: Ledger, limits: Sequence[PlannedLimit]
+    ) -> tuple[list[int], list[int], list[tuple[Counter, State]]]:
+        """What was last seen, what was taken alone since, and how to take that back."""
         states: list[int] = []
-        own: list[int] = []
         untold: list[tuple[Counter, State]] = []
         with ledger.lock:
-            for each in route.limits:
+            for each in limits:
                 counter = each.counter
                 states += counter.seen or counter.before or counter.state
-                if counter.before is None:
-                    own += (0, 0)
-                    continue
-                own += _taken_alone(each, counter.before, at=times[each.is_bucket])
-                untold.append((counter, counter.before))
+                if counter.before is not None:
+                    untold.append((counter, counter.before))
+            own = self._taken_alone(limits, ledger.times()) if untold else []
+            for counter, _ in untold:
                 counter.before = None
-        return Call(route.keys, route.shapes, amounts, states, own if untold else ()), untold
+        return states, own, untold
+
+    def _taken_alone(self, limits: Sequence[PlannedLimit], times: tuple[int, int]) -> list[int]:
+        own: list[int] = []
+        for each in limits:
+            counter, at = each.counter, times[each.is_bucket]
+            before = counter.state if counter.before is None else counter.before
+            used, mark = each.gauge.charge(counter.state, 0, at)
+            own += (max(0, used - each.gauge.charge(before, 0, at)[0]), mark)
+        return own
 
     def _follow(
         self, limits: Sequence[PlannedLimit], answer: Answer, times: tuple[int, int]
@@ -265,9 +263,13 @@ class Sharing:
         return ours
 
 
-def _taken_alone(each: PlannedLimit, before: State, *, at: int) -> State:
-    used, mark = each.gauge.charge(each.counter.state, 0, at)
-    return max(0, used - each.gauge.charge(before, 0, at)[0]), mark
+def _read_record(found: bytes) -> tuple[Asked, list[bytes], bytes]:
+    """Who asked for what, and the keys and shapes of the limits, as a record says."""
+    who, what, held = found.split(b"\n", 2)
+    key, model = orjson.loads(who)
+    keys, shapes = orjson.loads(what)
+    amounts = struct.unpack(">6q", held[-48:])
+    return Asked(key, model, amounts), [each.encode() for each in keys], bytes.fromhex(shapes)
 
 
 def _take_back(untold: list[tuple[Counter, State]]) -> None:

@@ -155,10 +155,10 @@ def test_keys_and_expiry_are_as_published(gates: MakeGates, valkey: Valkey) -> N
         name.decode(): valkey.client.pttl(name) // 60_000 for name in valkey.client.scan_iter()
     }
     assert found == {
-        f"plim:{{{made.org}}}:*:requests:window:3600": 119,
-        f"plim:{{{made.org}}}:m:requests:bucket:60": 60,
-        f"plim:{{{made.org}}}:cap:{made.key.id}:m:requests:bucket:60": 60,
-        f"plim:{{{made.org}}}:decision:{decision.id}": 14,
+        f"plim:{{{made.org}}}:*:requests:window:3600": 120,
+        f"plim:{{{made.org}}}:m:requests:bucket:60": 61,
+        f"plim:{{{made.org}}}:cap:{made.key.id}:m:requests:bucket:60": 61,
+        f"plim:{{{made.org}}}:decision:{decision.id}": 15,
     }
 
 
