@@ -1,6 +1,6 @@
 """`make bench`: all of them, one after the other."""
 
-from bench import assign, check, feedback, fold, ingest, revoke, snapshot, usage_storage
+from bench import assign, check, feedback, fold, ingest, revoke, shared, snapshot, usage_storage
 
-for module in (check, fold, revoke, assign, snapshot, ingest, usage_storage, feedback):
+for module in (check, shared, fold, revoke, assign, snapshot, ingest, usage_storage, feedback):
     module.main()
