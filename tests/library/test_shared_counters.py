@@ -6,10 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from plimsoll.counters_redis import SharedCounters
 from plimsoll.decision import Decision
+from plimsoll.gateway import Gateway
+from plimsoll.service import create_app, health, metrics
+from plimsoll.serving import Server
 from plimsoll.testing import FakeKey, FakePortal, SystemClock
 from tests.library.rig import Rig, rig_on, small_catalog
 from tests.support.product import eventually
@@ -141,6 +145,10 @@ def test_any_gateway_settles_what_another_admitted_and_only_once(
     assert said == [True, False]
     assert one.used() == {"output_tokens": 30, "requests": 1}
     assert not two.settle(decision._replace(id="dec_" + "0" * 24 + "_1." + made.org))
+    for gate in (one, two):
+        gate.rig.enforcer.save()
+    # The portal's sum is net of the settlement, whoever told of it.
+    eventually(lambda: made.portal.usage.total() == {"requests": 1, "output_tokens": 30})
 
 
 def test_keys_and_expiry_are_as_published(gates: MakeGates, valkey: Valkey) -> None:
@@ -152,7 +160,7 @@ def test_keys_and_expiry_are_as_published(gates: MakeGates, valkey: Valkey) -> N
     decision = gate.ask()
 
     found = {
-        name.decode(): valkey.client.pttl(name) // 60_000 for name in valkey.client.scan_iter()
+        name.decode(): -(-valkey.client.pttl(name) // 60_000) for name in valkey.client.scan_iter()
     }
     assert found == {
         f"plim:{{{made.org}}}:*:requests:window:3600": 120,
@@ -288,3 +296,58 @@ def test_a_server_that_is_not_there_at_the_start_is_found_later(
 def test_an_address_that_is_none_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="Redis URL"):
         SharedCounters("http://localhost")
+
+
+@contextlib.contextmanager
+def check_service(
+    portal: FakePortal, folder: Path, valkey: Valkey
+) -> Iterator[tuple[Gateway, str]]:
+    """A whole gateway with its check service."""
+    gateway = Gateway(
+        folder,
+        portal_url=portal.url,
+        token=portal.token,
+        transport=portal.transport(),
+        counters=valkey.url,
+    )
+    with gateway:
+        server = Server(create_app(gateway), host="127.0.0.1", port=0)
+        try:
+            eventually(lambda: gateway.replica.is_ready)
+            yield gateway, server.url
+        finally:
+            server.close()
+
+
+def test_the_check_service_reads_and_settles_shared_counters_and_says_where_it_counts(
+    gates: MakeGates, frail_valkey: Valkey, tmp_path: Path
+) -> None:
+    made = gates({"metric": "output_tokens", **HOUR, "quota": 1000})
+    made.portal.heartbeat = 0.2
+    headers = {"x-api-key": made.key.secret, "X-Model": "m", "X-Max-Tokens": "700"}
+
+    def used(url: str) -> int:
+        answer = httpx2.get(f"{url}/limits", headers=headers, trust_env=False)
+        return int(answer.json()["limits"][0]["used"])
+
+    with (
+        check_service(made.portal, tmp_path / "one", frail_valkey) as (one, one_url),
+        check_service(made.portal, tmp_path / "two", frail_valkey) as (_, two_url),
+    ):
+        admitted = httpx2.get(f"{one_url}/check", headers=headers, trust_env=False)
+        refused = httpx2.get(f"{two_url}/check", headers=headers, trust_env=False)
+        assert (admitted.status_code, refused.status_code) == (200, 429)
+        assert (used(one_url), used(two_url)) == (700, 700)
+
+        body = {"decision": admitted.headers["X-Plimsoll-Decision"], "output_tokens": 5}
+        assert httpx2.post(f"{two_url}/settle", json=body, trust_env=False).status_code == 204
+        assert (used(one_url), used(two_url)) == (5, 5)
+        assert (health(one)["counters"], health(one)["counters_problem"]) == ("shared", None)
+        eventually(lambda: made.portal.reports[-1]["health"]["counters"] == "shared")
+
+        frail_valkey.kill()
+        assert used(one_url) == 5
+        assert health(one)["counters"] == "local"
+        assert "Connection" in health(one)["counters_problem"]
+        assert "plimsoll_counters_shared 0" in metrics(one)
+        eventually(lambda: made.portal.reports[-1]["health"]["counters"] == "local", seconds=20)
