@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.accounts import mails
-from portal.accounts.commands import end_links, end_sessions
+from portal.accounts.commands import end_changes, end_links, end_sessions
 from portal.accounts.errors import AddressTaken, LinkUsedOrOver, SameAddress
 from portal.accounts.models import EmailChange, User
 from portal.accounts.policy import EMAIL_CHANGE_LASTS
@@ -152,17 +152,6 @@ def cancel_change(session: Session, *, actor: Actor, user: User) -> None:
     """Stop the change that a locked person has under way; without one nothing happens."""
     if end_changes(session, user_id=user.id):
         record(session, actor, "user:email:change_cancelled", subject_id=user.id)
-
-
-def end_changes(session: Session, *, user_id: str) -> int:
-    """End what a locked person has under way; says how many."""
-    query = select(EmailChange).where(
-        EmailChange.user_id == user_id, EmailChange.ended_at.is_(None)
-    )
-    found = session.scalars(query.with_for_update()).all()
-    for change in found:
-        change.ended_at = clock.now()
-    return len(found)
 
 
 def _lock(session: Session, token: str) -> tuple[User, Side]:

@@ -1,4 +1,5 @@
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -6,7 +7,14 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import mails
 from portal.accounts.errors import AlreadyConfirmed, AskedElsewhere, PersonExists
-from portal.accounts.models import HalfSignIn, LinkPurpose, MailLink, User, UserSession
+from portal.accounts.models import (
+    EmailChange,
+    HalfSignIn,
+    LinkPurpose,
+    MailLink,
+    User,
+    UserSession,
+)
 from portal.accounts.policy import LINK_LASTS, PASSWORD_LINKS, must_be_usable
 from portal.accounts.queries import find_link, get_user, is_contested
 from portal.core import clock
@@ -56,7 +64,7 @@ def make_admin(session: Session, *, actor: Actor, user: User) -> None:
     """
     user.is_admin = True
     if user.email_confirmed_at is None:
-        user.email_confirmed_at = clock.now()
+        prove_address(session, user=user, at=clock.now())
         user.password_hash = None
         end_sessions(session, user_id=user.id)
     record(session, actor, "user:admin:made", subject_id=user.id)
@@ -145,16 +153,27 @@ def confirm_email(session: Session, *, actor: Actor, token: str, browser: str | 
     Raises LinkUsedOrOver, AskedElsewhere.
     """
     link, user = use_link(session, token, LinkPurpose.CONFIRM_EMAIL)
+    now = clock.now()
     same = link.browser is not None and browser is not None and digest(browser) == link.browser
     if user.email_confirmed_at is None:
         if not same and is_contested(session, link):
             raise AskedElsewhere
-        user.email_confirmed_at = link.used_at
+        prove_address(session, user=user, at=now)
         if link.password_hash:
             user.password_hash = link.password_hash
             end_sessions(session, user_id=user.id)
     record(session, themselves(actor, user), "user:email:confirmed", subject_id=user.id)
     return Confirmed(user=user, same_browser=same)
+
+
+def prove_address(session: Session, *, user: User, at: datetime) -> None:
+    """The address of a locked person is proved from now on.
+
+    Until then it need not have agreed to a change of itself: what a stranger, who was at the account
+    before, has under way would take it away from whoever proved it.
+    """
+    user.email_confirmed_at = at
+    end_changes(session, user_id=user.id)
 
 
 def use_link(session: Session, token: str, *purposes: LinkPurpose) -> tuple[MailLink, User]:
@@ -174,6 +193,17 @@ def end_links(session: Session, *, user_id: str) -> None:
         MailLink.used_at.is_(None),
     )
     session.execute(open_ones.values(used_at=clock.now()))
+
+
+def end_changes(session: Session, *, user_id: str) -> int:
+    """End what changes of address a locked person has under way; says how many."""
+    query = select(EmailChange).where(
+        EmailChange.user_id == user_id, EmailChange.ended_at.is_(None)
+    )
+    found = session.scalars(query.with_for_update()).all()
+    for change in found:
+        change.ended_at = clock.now()
+    return len(found)
 
 
 def start_session(session: Session, *, actor: Actor, user: User, user_agent: str) -> str:

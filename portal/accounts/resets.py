@@ -6,8 +6,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import mails
-from portal.accounts.address import end_changes
-from portal.accounts.commands import end_links, end_sessions, make_link, themselves, use_link
+from portal.accounts.commands import (
+    end_changes,
+    end_links,
+    end_sessions,
+    make_link,
+    themselves,
+    use_link,
+)
 from portal.accounts.devices import forget_devices
 from portal.accounts.models import LinkPurpose, ResetRequest, User
 from portal.accounts.policy import PASSWORD_LINKS

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from portal.accounts.commands import create_person, end_sessions
+from portal.accounts.commands import create_person, end_sessions, prove_address
 from portal.accounts.errors import ConfirmAddressFirst
 from portal.accounts.models import User
 from portal.accounts.queries import find_user_by_email, get_user
@@ -157,7 +157,7 @@ def accept_as_newcomer(session: Session, *, actor: Actor, token: str, password_h
             raise SignInFirst
         user.password_hash = password_hash
         end_sessions(session, user_id=user.id)
-    user.email_confirmed_at = clock.now()
+    prove_address(session, user=user, at=clock.now())
     themselves = replace(actor, user_id=user.id, name=user.email, is_admin=False)
     record(session, themselves, "user:email:confirmed", subject_id=user.id)
     return _join(session, actor=themselves, org=org, invitation=invitation, user=user)
