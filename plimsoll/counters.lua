@@ -1,8 +1,8 @@
 -- The counters of several gateways, decided in one call (LIMITS.md section 1, EXACT.md 30).
 --
 -- The same arithmetic as plimsoll/contract/windows.py, on the same whole numbers. Lua has only
--- doubles: every sum is ordered so that it stays exact below 2^53, and quotients go by fmod, which
--- is exact where `/` rounds.
+-- doubles: every sum is ordered so that it stays exact below 2^53. Of such numbers floor and ceiling
+-- of a quotient are exact too, since what `/` rounds by is less than one part of the divisor.
 --
 -- KEYS     one counter a limit, then the record of the decision
 -- ARGV[1]  decide | settle | read
@@ -44,25 +44,18 @@ local used, marks, waits = {}, {}, {}
 
 -- ---- arithmetic ----
 
-local function floor_div(a, b)
-  return (a - math.fmod(a, b)) / b
-end
-
-local function ceil_div(a, b)
-  local rest = math.fmod(a, b)
-  return (a - rest) / b + (rest > 0 and 1 or 0)
-end
+local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
 
 local function month_end(seconds)
   -- The civil calendar from days; years begin in March, so that a leap day is a year's last.
-  local days = floor_div(seconds, 86400) + 719468
-  local era = floor_div(days, 146097)
+  local days = floor(seconds / 86400) + 719468
+  local era = floor(days / 146097)
   local doe = days - era * 146097
-  local yoe = doe - floor_div(doe, 1460) + floor_div(doe, 36524) - floor_div(doe, 146096)
-  yoe = floor_div(yoe, 365)
-  local doy = doe - (365 * yoe + floor_div(yoe, 4) - floor_div(yoe, 100))
-  local month = floor_div(5 * doy + 2, 153) + 1
-  local first = floor_div(153 * month + 2, 5)
+  local yoe = doe - floor(doe / 1460) + floor(doe / 36524) - floor(doe / 146096)
+  yoe = floor(yoe / 365)
+  local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
+  local month = floor((5 * doy + 2) / 153) + 1
+  local first = floor((153 * month + 2) / 5)
   if month == 12 then
     -- February is followed by the first day of the next such year.
     yoe = yoe + 1
@@ -71,12 +64,12 @@ local function month_end(seconds)
       era, yoe = era + 1, 0
     end
   end
-  local next_doe = yoe * 365 + floor_div(yoe, 4) - floor_div(yoe, 100) + first
+  local next_doe = yoe * 365 + floor(yoe / 4) - floor(yoe / 100) + first
   return (era * 146097 + next_doe - 719468) * 86400
 end
 
 local function window_end(unit)
-  local seconds = math.floor(now / 1000)
+  local seconds = floor(now / 1000)
   if unit == 0 then return month_end(seconds) * 1000 end
   local period = unit / 1000
   return (seconds - math.fmod(seconds - ANCHOR, period) + period) * 1000
@@ -84,7 +77,7 @@ end
 
 local function leaked(quota, used, mark)
   if now > mark then
-    return math.max(0, used - quota * (now - mark)), now
+    return max(0, used - quota * (now - mark)), now
   end
   return used, mark
 end
@@ -98,7 +91,7 @@ local function wait_of(at, used, mark, amount)
   if shape[at] == BUCKET then
     local excess = used - (capacity - amount) * shape[at + 4]
     if excess <= 0 then return 0 end
-    return math.max(0, mark - now + ceil_div(excess, quota))
+    return max(0, mark - now + ceil(excess / quota))
   end
   if shape[at] == WINDOW then
     if now >= mark or used <= quota - amount then return 0 end
@@ -110,10 +103,10 @@ end
 local function charged(at, used, mark, amount)
   if shape[at] == BUCKET then
     used, mark = leaked(shape[at + 2], used, mark)
-    return math.min(BOUND, used + amount * shape[at + 4]), mark
+    return min(BOUND, used + amount * shape[at + 4]), mark
   end
-  if now < mark then return math.min(BOUND, used + amount), mark end
-  return math.min(BOUND, amount), window_end(shape[at + 4])
+  if now < mark then return min(BOUND, used + amount), mark end
+  return min(BOUND, amount), window_end(shape[at + 4])
 end
 
 local function settled(at, used, mark, held, held_mark, actual)
@@ -123,13 +116,13 @@ local function settled(at, used, mark, held, held_mark, actual)
     unused = unused * shape[at + 4]
     if unused > 0 then
       local refill = shape[at + 2] * (mark - held_mark)
-      unused = math.min(unused, math.max(0, held * shape[at + 4] - refill))
+      unused = min(unused, max(0, held * shape[at + 4] - refill))
     end
-    return math.min(BOUND, math.max(0, used - unused)), mark
+    return min(BOUND, max(0, used - unused)), mark
   end
   if unused < 0 then return charged(at, used, mark, -unused) end
   if mark ~= held_mark or now >= mark then return used, mark end
-  return math.max(0, used - unused), mark
+  return max(0, used - unused), mark
 end
 
 -- A counter is kept while it can still refuse somebody, and an hour more.
@@ -137,9 +130,9 @@ local function kept_ms(at, used)
   local unit = shape[at + 4]
   if unit == 0 then unit = LONGEST end
   if shape[at] == BUCKET and shape[at + 2] > 0 then
-    unit = math.max(unit, ceil_div(used, shape[at + 2]))
+    unit = max(unit, ceil(used / shape[at + 2]))
   end
-  return math.min(BOUND, unit + HOUR)
+  return min(BOUND, unit + HOUR)
 end
 
 local function write(place, at)
@@ -165,7 +158,7 @@ local function read_all(seen)
     elseif seen ~= '' then
       used[place], marks[place] = struct.unpack('>i8i8', seen, place * 16 - 15)
       -- Another server's clock may have been ahead: that must not stop a bucket's refill.
-      if shape[at] == BUCKET then marks[place] = math.min(marks[place], now) end
+      if shape[at] == BUCKET then marks[place] = min(marks[place], now) end
     end
   end
 end
@@ -176,11 +169,11 @@ local function bring(own)
     local at, more, mark = place * 6 - 5, own[place * 2 - 1], own[place * 2]
     if more > 0 and shape[at] == BUCKET then
       used[place], marks[place] = leaked(shape[at + 2], used[place], marks[place])
-      used[place] = math.min(BOUND, used[place] + more)
+      used[place] = min(BOUND, used[place] + more)
       write(place, at)
     elseif more > 0 and shape[at] == WINDOW and mark > now then
       if marks[place] ~= mark then used[place], marks[place] = 0, mark end
-      used[place] = math.min(BOUND, used[place] + more)
+      used[place] = min(BOUND, used[place] + more)
       write(place, at)
     end
   end

@@ -88,8 +88,22 @@ def run_through(world: World, at_ms: int, acts: list[tuple[object, ...]]) -> Non
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=100, deadline=None, suppress_health_check=QUIET)
 @given(at_ms=INSTANTS, acts=st.lists(ACTS, min_size=5, max_size=30))
+@example(  # a request that nobody ends is not in flight for ever
+    at_ms=1_795_400_000_000,
+    acts=[("ask", (0, 0), [5]), ("wait", 15 * MINUTE - 1), ("wait", 1), ("ask", (0, 0), [5])],
+)
+@example(  # what has leaked since is not given back once more
+    at_ms=1_795_400_000_000,
+    acts=[
+        ("ask", (0, 300), [1]),
+        ("wait", 1000),
+        ("ask", (0, 40), [1]),
+        ("settle", 0, None, 0, False),
+        ("ask", (0, 300), [1]),
+    ],
+)
 @example(
     at_ms=1_795_400_000_000,
     acts=[("ask", (0, 300), [1]), ("wait for it", 0), ("quota", 1, 3, 100), ("ask", (0, 1), [1])],
@@ -110,7 +124,9 @@ def test_the_same_is_said_over_long_histories(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=QUIET)
-@given(at_ms=INSTANTS)
+@given(at_ms=INSTANTS | st.integers(1_767_225_600_000, 16_000_000_000_000))
+@example(at_ms=4_107_542_399_999)  # the last of February 2100, which has no 29th
+@example(at_ms=4_107_542_400_000)
 def test_months_end_where_the_calendar_says(world: World, at_ms: int) -> None:
     clock, make = world
     clock.move_to(at_ms)
