@@ -19,6 +19,9 @@ from portal.core.ids import new_id
 from portal.core.outbox import queue_mail
 from portal.core.secrets import digest, link_token
 from portal.journal.commands import record
+from portal.journal.queries import list_events_about
+
+CHANGED = "user:email:changed"
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,17 @@ def get_side(session: Session, token: str, *, for_update: bool = False) -> Side:
     if change is None:
         raise LinkUsedOrOver
     return Side(change, is_old=change.old_digest == found)
+
+
+def list_proved_addresses(session: Session, user: User) -> set[str]:
+    """The addresses that a person has or had, without those that they never proved to be theirs."""
+    found = {user.email} if user.email_confirmed_at else set()
+    for event in list_events_about(session, user.id, tag=CHANGED):
+        told = event.told
+        found.add(told.get("new_email", ""))
+        if told.get("old_was_proved"):
+            found.add(told.get("old_email", ""))
+    return found - {""}
 
 
 def start_change(session: Session, *, actor: Actor, user: User, email: str, url: str) -> None:
@@ -128,8 +142,9 @@ def _change(session: Session, *, actor: Actor, user: User, change: EmailChange) 
     end_links(
         session, user_id=user.id
     )  # one that lies in the old mailbox must not open the account
+    was_proved = change.old_digest is not None
     told = {"old_email": old, "new_email": user.email}
-    record(session, actor, "user:email:changed", subject_id=user.id, **told)
+    record(session, actor, CHANGED, subject_id=user.id, old_was_proved=was_proved, **told)
     message = mails.address_changed(to=old, new=user.email)
     queue_mail(session, message, event=f"{change.id}:done", person=user.id)
 

@@ -6,6 +6,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from portal.accounts import mails
+from portal.accounts.address import list_proved_addresses
 from portal.accounts.commands import end_sessions
 from portal.accounts.models import (
     EmailChange,
@@ -39,12 +40,13 @@ def nameless(actor: Actor) -> Actor:
     return Actor(user_id=actor.user_id, via=actor.via)
 
 
-def delete_account(session: Session, *, actor: Actor, user: User) -> None:
+def delete_account(session: Session, *, actor: Actor, user: User) -> set[str]:
     """Erase a locked person who is in no organisation any more, or acts by `nameless` in leaving them.
 
-    The farewell is the last mail that goes to the address.
+    The farewell is the last mail that goes to the address. Returns the addresses that were theirs. One
+    that they never proved is not among them: it may be a stranger's, of whom nothing must be erased.
     """
-    email = user.email
+    email, theirs = user.email, list_proved_addresses(session, user)
     end_sessions(session, user_id=user.id)
     seen = update(UserSession).where(UserSession.user_id == user.id)
     session.execute(seen.values(ip=None, user_agent=""))
@@ -53,11 +55,12 @@ def delete_account(session: Session, *, actor: Actor, user: User) -> None:
     session.execute(delete(ResetRequest).where(ResetRequest.email == email))
     user.email, user.password_hash, user.email_confirmed_at = tombstone(user.id), None, None
     user.is_admin, user.deleted_at = False, clock.now()
-    forget_person(session, user_id=user.id, email=email)
-    forget_mails(session, person=user.id, address=email)
+    forget_person(session, user_id=user.id, addresses=theirs)
+    forget_mails(session, person=user.id, addresses=theirs, words=tombstone(user.id))
     farewell = mails.account_deleted(to=email)
     queue_mail(session, farewell, event=f"{_FAREWELL}:{user.id}", person=user.id)
     record(session, nameless(actor), "user:account:deleted", subject_id=user.id)
+    return theirs
 
 
 def list_farewells(session: Session) -> list[str]:

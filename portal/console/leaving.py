@@ -19,7 +19,7 @@ from portal.core.db import transaction
 from portal.keys.closing import count_unrevoked, revoke_all_keys
 from portal.orgs import members
 from portal.orgs.errors import LastOwner
-from portal.orgs.leaving import OrgToLeave, close, forget_address, list_orgs_to_leave
+from portal.orgs.leaving import OrgToLeave, close, forget_addresses, list_orgs_to_leave
 from portal.upgrades.leaving import forget_contact
 from portal.web import responses
 from portal.web.session import session
@@ -54,12 +54,12 @@ def delete_account() -> Response:
 
 
 def _delete(session: Session, *, actor: Actor, user: User, orgs: list[OrgToLeave]) -> None:
-    who, email = nameless(actor), user.email
+    who = nameless(actor)
     end(session, actor=who, subscriptions=list_subscriptions(session, user.id))
     # From here on nothing that is written names them: colleagues are told of a deleted account.
-    erase(session, actor=actor, user=user)
+    addresses = erase(session, actor=actor, user=user)
     forget_contact(session, user_id=user.id, words=tombstone(user.id))
-    forget_address(session, user_id=user.id, email=email, words=tombstone(user.id))
+    forget_addresses(session, actor=who, addresses=addresses, words=tombstone(user.id))
     for each in orgs:
         if each.is_alone:
             revoke_all_keys(session, actor=who, org=each.org, reason=WHY)

@@ -5,6 +5,7 @@ same Message-ID.
 """
 
 import logging
+import re
 import smtplib
 import ssl
 from collections.abc import Collection, Mapping
@@ -176,11 +177,28 @@ def _is_reachable(message: Message) -> bool:
     return "@" in message.to
 
 
-def forget_mails(session: Session, *, person: str, address: str) -> None:
-    """Erase one person's mails. That they were sent stays known, so that no event is told anew."""
-    theirs = or_(Mail.person == person, func.lower(Mail.to) == address.lower())
+def forget_mails(session: Session, *, person: str, addresses: Collection[str], words: str) -> None:
+    """Erase one person's mails, and put words in the place of their addresses in those of others.
+
+    That they were sent stays known, so that no event is told anew.
+    """
+    lower = [address.lower() for address in addresses]
+    theirs = or_(Mail.person == person, func.lower(Mail.to).in_(lower))
     session.execute(delete(Mail).where(theirs, Mail.sent_at.is_(None)))
     session.execute(update(Mail).where(theirs).values(_BLANK | {"person": person}))
+    for address in addresses:
+        _unname(session, address, words=words)
+
+
+def _unname(session: Session, address: str, *, words: str) -> None:
+    # Not where it is the end or the beginning of another's.
+    whole = re.compile(
+        rf"(?<![^\s<>()\[\],;:\"“”]){re.escape(address)}(?![\w-]|\.\w)", re.IGNORECASE
+    )
+    parts = (Mail.subject, Mail.text)
+    naming = or_(*(part.icontains(address, autoescape=True) for part in parts))
+    for mail in session.scalars(select(Mail).where(naming).with_for_update()):
+        mail.subject, mail.text = (whole.sub(words, text) for text in (mail.subject, mail.text))
 
 
 def forget_sent(session: Session, *, events: Collection[str]) -> int:

@@ -3,14 +3,16 @@
 None of it stands under the hash, so that the chain holds afterwards as before.
 """
 
+from collections.abc import Collection
 from datetime import timedelta
 
-from sqlalchemy import String, cast, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.core import clock
 from portal.core.db import Sessions, transaction
 from portal.core.jobs import Job
+from portal.journal.commands import PERSONAL
 from portal.journal.models import Event
 
 ADDRESSES_KEPT = timedelta(days=90)
@@ -36,15 +38,22 @@ def forget_addresses(sessions: Sessions) -> int:
             done += len(ids)
 
 
-def forget_person(session: Session, *, user_id: str, email: str) -> None:
-    """Erase name, mail address and network addresses of one person; the id stays, and so do their acts."""
+def forget_person(session: Session, *, user_id: str, addresses: Collection[str]) -> None:
+    """Erase name, mail and network addresses of one person; the id stays, and so do their acts.
+
+    `addresses`: what others wrote of them under, as a member or as somebody whom they invited.
+    """
     acted = update(Event).where(Event.actor_id == user_id)
     session.execute(acted.values(actor_name="", ip=None))
-    # Also where others wrote of them: as a member, or as somebody whom they invited.
-    named = cast(Event.personal, String).icontains(email, autoescape=True)
-    told = Event.personal.is_not(None)
-    of_them = or_(Event.subject_id == user_id, named)
-    session.execute(update(Event).where(told, of_them).values(personal=None))
+    told = update(Event).where(Event.personal.is_not(None))
+    of_them = or_(Event.subject_id == user_id, *_naming(addresses))
+    session.execute(told.where(of_them).values(personal=None))
     # What they did before they were signed in: the form held their address already.
     unnamed = update(Event).where(Event.subject_id == user_id, Event.actor_id.is_(None))
     session.execute(unnamed.values(actor_name="", ip=None))
+
+
+def _naming(addresses: Collection[str]) -> list[ColumnElement[bool]]:
+    # The whole value: "ann@example.com" must not erase what was written of "joann@example.com".
+    named = [address.lower() for address in addresses]
+    return [func.lower(Event.personal[name].as_string()).in_(named) for name in sorted(PERSONAL)]

@@ -103,6 +103,12 @@ def list_events_of(session: Session, user_id: str) -> Iterator[Event]:
     yield from session.scalars(query.execution_options(yield_per=_BATCH))
 
 
+def list_events_about(session: Session, subject_id: str, *, tag: str) -> list[Event]:
+    """The acts of one kind on one subject, oldest first."""
+    query = select(Event).where(Event.subject_id == subject_id, Event.tag == tag)
+    return list(session.scalars(query.order_by(Event.at, Event.id)))
+
+
 def find_event(session: Session, *, org_id: str, subject_id: str) -> Event | None:
     """An event about one subject in one organisation, where there is any."""
     return session.scalars(

@@ -114,7 +114,7 @@ def revoke(session: Session, *, actor: Actor, org: Org, invitation: Invitation) 
     if invitation.accepted_at:
         raise InvitationAnswered
     if not invitation.revoked_at:
-        _revoke(session, actor=actor, invitation=invitation)
+        end_invitation(session, actor=actor, invitation=invitation)
 
 
 def end_invitations_of(
@@ -126,7 +126,7 @@ def end_invitations_of(
     """
     for invitation in list_open_invitations(session, org.id, sent_by=user_id):
         if role is None or not may_invite_as(role, invitation.role):
-            _revoke(session, actor=actor, invitation=invitation)
+            end_invitation(session, actor=actor, invitation=invitation)
 
 
 def accept(session: Session, *, actor: Actor, token: str) -> Joined:
@@ -188,7 +188,8 @@ def _mail(session: Session, *, actor: Actor, org: Org, invitation: Invitation, l
     queue_mail(session, message, event=event, person=person)
 
 
-def _revoke(session: Session, *, actor: Actor, invitation: Invitation) -> None:
+def end_invitation(session: Session, *, actor: Actor, invitation: Invitation) -> None:
+    """Revoke an open invitation, whoever acts: for callers that have asked who may."""
     invitation.revoked_at = clock.now()
     record(
         session,

@@ -1,15 +1,18 @@
 """What becomes of a person's organisations when they delete their account."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.journal.commands import record
+from portal.orgs.invitations import end_invitation
 from portal.orgs.models import Invitation, Membership, Org, Role
 from portal.orgs.people import has_other_owner, list_open_invitations
+from portal.orgs.policy import is_open
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,14 @@ def close(session: Session, *, actor: Actor, org: Org) -> None:
     record(session, actor, "org:closed", org_id=org.id, subject_id=org.id)
 
 
-def forget_address(session: Session, *, user_id: str, email: str, words: str) -> None:
-    """Put words in the place of a person's address in the invitations that they or nobody accepted."""
-    theirs = (Invitation.accepted_by == user_id, Invitation.revoked_at.is_not(None))
-    for condition in theirs:
-        update_ = update(Invitation).where(condition, func.lower(Invitation.email) == email.lower())
-        session.execute(update_.values(email=words))
+def forget_addresses(
+    session: Session, *, actor: Actor, addresses: Collection[str], words: str
+) -> None:
+    """Put words in the place of a person's addresses in all invitations; those that are open end."""
+    lower = [address.lower() for address in addresses]
+    theirs = or_(Invitation.accepted_by == actor.user_id, func.lower(Invitation.email).in_(lower))
+    query = select(Invitation).where(theirs).order_by(Invitation.id)
+    for invitation in session.scalars(query.with_for_update()):
+        invitation.email = words
+        if is_open(invitation):
+            end_invitation(session, actor=actor, invitation=invitation)

@@ -4,15 +4,24 @@ import pytest
 from sqlalchemy import String, select
 from sqlalchemy import cast as as_type
 
+from portal.accounts import address
 from portal.accounts.jobs import forget_farewells
 from portal.accounts.models import User
+from portal.accounts.queries import get_user
 from portal.core.db import Base, transaction
-from portal.core.outbox import Mail
+from portal.core.outbox import Mail, forget_mails
 from portal.journal.models import Event
 from portal.keys.models import ApiKey
-from portal.orgs.models import Membership, Org, Role
+from portal.orgs import invitations
+from portal.orgs.models import Invitation, Membership, Org, Role
 from tests.support.authenticator import give_authenticator
-from tests.support.factories import add_member, make_key
+from tests.support.factories import (
+    add_member,
+    make_invitation,
+    make_key,
+    make_org,
+    make_user,
+)
 
 ASK = "/account/delete"
 
@@ -142,3 +151,100 @@ def test_the_address_is_free_again(as_ben, cast, sessions):
     with sessions() as session:
         user = session.scalars(select(User).where(User.email == cast.ben.email)).one()
         assert user.id != cast.ben.user_id
+
+
+def token_to(session, email, kind):
+    """The token of the newest link of a kind that was mailed to an address."""
+    found = select(Mail.text).where(Mail.to == email, Mail.text.contains(f"/{kind}/"))
+    text = session.scalars(found.order_by(Mail.id.desc())).first()
+    return text.partition(f"/{kind}/")[2].split()[0]
+
+
+def change_address(sessions, person, email):
+    with sessions() as session, transaction(session):
+        user = get_user(session, person.user_id)
+        address.start_change(session, actor=person.actor, user=user, email=email, url="http://x")
+    for mailbox in (person.email, email):
+        with sessions() as session, transaction(session):
+            token = token_to(session, mailbox, "email-change")
+            address.confirm_side(session, actor=person.actor, token=token)
+    return type(person)(person.user_id, email, is_admin=person.is_admin)
+
+
+@pytest.fixture
+def widely_known(cast, sessions, clock):
+    """Ben under an address that came later: invited thrice under the one before, and named in letters.
+
+    Returns him, and the invitation that nobody has answered.
+    """
+    with sessions() as session, transaction(session):
+        ben, one, own = (
+            session.get_one(User, cast.ben.user_id),
+            make_org(session),
+            make_org(session),
+        )
+        add_member(session, org=own, user=ben, role=Role.OWNER)
+        delta = session.get_one(Org, cast.delta.id)
+        _, token = make_invitation(session, org=delta, email=ben.email)
+        ended, _ = make_invitation(session, org=one, email=ben.email)
+        session.get_one(Invitation, ended).revoked_at = clock()
+        session.flush()  # of two open ones the index would refuse the second
+        waiting, _ = make_invitation(session, org=one, email=ben.email)
+        invitations.accept(session, actor=cast.ben.actor, token=token)
+    now = change_address(sessions, cast.ben, "ben@example.net")
+    with sessions() as session, transaction(session):
+        own = session.get_one(Org, own.id)
+        make_invitation(session, org=own, actor=now.actor, email="reuben@example.net")
+    return now, waiting
+
+
+def test_no_address_of_before_is_left_nor_what_others_were_told_or_asked_of_it(
+    client, visit, app, cast, sessions, widely_known
+):
+    ben, waiting = widely_known
+    cast.sign_in(client, ben)
+
+    visit.get(ASK).form("delete-account").submit(redirect="/")
+
+    with sessions() as session, transaction(session):
+        # The farewell itself, which goes as soon as it is sent.
+        forget_mails(session, person=ben.user_id, addresses={ben.email}, words="gone")
+        assert session.get_one(Invitation, waiting).revoked_at is not None
+        letter = session.scalars(select(Mail).where(Mail.to == "reuben@example.net")).one()
+        assert letter.text.startswith(f"deleted account {ben.user_id} invites you")
+    left = everything(sessions)
+    assert "reuben@example.net" in left
+    assert "ben@" not in left.replace("reuben@example.net", "")
+    assert app.test_cli_runner().invoke(args=["journal", "check"]).exit_code == 0
+
+
+def test_who_never_proved_an_address_erases_nothing_about_it(client, visit, cast, sessions, clock):
+    """Else anybody could sign up under a stranger's address, or the end of one, to blot it out elsewhere."""
+    with sessions() as session, transaction(session):
+        acme = session.get_one(Org, cast.acme.id)
+        make_invitation(session, org=acme, email="eve@example.com")
+        make_invitation(session, org=acme, email="steve@example.com")
+        eve = make_user(session, email="eve@example.com", confirmed=False)
+    person = type(cast.ada)(eve.id, "eve@example.com", is_admin=False)
+    cast.sign_in(client, person)
+
+    visit.get(ASK).form("delete-account").submit(redirect="/")
+
+    invited = {"eve@example.com", "steve@example.com"}
+    with sessions() as session:
+        asked = select(Event).where(Event.tag == "org:invitation:sent")
+        assert {row.told.get("email") for row in session.scalars(asked)} == invited
+        assert invited <= set(session.scalars(select(Mail.to)))
+
+
+def test_an_address_that_ends_like_theirs_is_somebody_elses(client, visit, cast, sessions, clock):
+    with sessions() as session, transaction(session):
+        acme = session.get_one(Org, cast.acme.id)
+        make_invitation(session, org=acme, email="reuben@example.com")
+    cast.sign_in(client, cast.ben)
+
+    visit.get(ASK).form("delete-account").submit(redirect="/")
+
+    with sessions() as session:
+        (row,) = session.scalars(select(Event).where(Event.tag == "org:invitation:sent"))
+        assert row.told["email"] == "reuben@example.com"
