@@ -7,7 +7,6 @@ wait for an answer at most, never for a name or a handshake, and a server that c
 met by everybody at once.
 """
 
-import hashlib
 import logging
 import secrets
 import struct
@@ -16,11 +15,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib.resources import files
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
-from plimsoll.contract.limits import Kind, Limit
-from plimsoll.contract.windows import State
+from plimsoll import counters_script
+from plimsoll.counters_script import Answer, Route, bulk
 
 try:
     import redis
@@ -46,101 +44,6 @@ _LOOK_AGAIN_SECONDS = 0.05
 # Its own methods carry no types.
 _Connection: TypeAlias = Any
 _even: Callable[[float, float], float] = secrets.SystemRandom().uniform
-
-_SCRIPT = (files("plimsoll") / "counters.lua").read_bytes()
-# Of each metric, in the order of `METRIC_ORDER`.
-NOTHING = (0,) * 6
-
-_KINDS = {Kind.BUCKET: 1, Kind.WINDOW: 2, Kind.CONCURRENCY: 3}
-
-
-def sha_of(script: bytes) -> bytes:
-    """What a script is called by."""
-    return hashlib.sha1(script, usedforsecurity=False).hexdigest().encode()
-
-
-_SHA = sha_of(_SCRIPT)
-
-
-def _bulk(text: bytes) -> bytes:
-    return b"$%d\r\n%b\r\n" % (len(text), text)
-
-
-# The head of a route, the record, the act, what is asked, states, what is our own, and a note.
-_CALL = b"%b$%d\r\n%b\r\n%b$48\r\n%b\r\n" + 3 * b"$%d\r\n%b\r\n"
-_AMOUNTS = struct.Struct(">6q")
-
-
-class Answer(NamedTuple):
-    """What the server said: its time, whether it was done, and per limit state and wait."""
-
-    now_us: int
-    is_done: bool
-    states: list[State]
-    waits: list[int]
-
-
-class Route:
-    """Some limits as the script knows them, with the bytes that are the same in every call."""
-
-    __slots__ = ("acts", "count", "head", "keys", "pairs", "replies", "shapes")
-
-    def __init__(self, keys: Sequence[bytes], shapes: bytes) -> None:
-        """`keys` by `key_of`, `shapes` one after the other by `shape_of`."""
-        self.keys, self.shapes, self.count = keys, shapes, len(keys)
-        fixed = [b"EVALSHA", _SHA, b"%d" % (self.count + 1), *keys]
-        self.head = b"*%d\r\n" % (len(fixed) + 7) + b"".join(map(_bulk, fixed))
-        self.acts = {act: _bulk(act) + _bulk(shapes) for act in (b"decide", b"settle", b"read")}
-        self.pairs = struct.Struct(f">{2 * self.count}q")
-        self.replies = struct.Struct(f">{2 + 3 * self.count}q")
-
-    def packet(
-        self,
-        act: bytes,
-        record: bytes,
-        *,
-        amounts: tuple[int, ...] = NOTHING,
-        states: bytes = b"",
-        own: bytes = b"",
-        note: bytes = b"",
-    ) -> bytes:
-        """One call of the script, as it is sent."""
-        return _CALL % (
-            *(self.head, len(record), record, self.acts[act], _AMOUNTS.pack(*amounts)),
-            *(len(states), states, len(own), own, len(note), note),
-        )
-
-    def pack(self, pairs: Sequence[int]) -> bytes:
-        """A pair of numbers for each limit."""
-        return self.pairs.pack(*pairs)
-
-    def answer(self, found: object) -> Answer | None:
-        """What the script said; None if it could not be asked."""
-        if not isinstance(found, bytes):
-            return None
-        now_us, is_done, *rest = self.replies.unpack(found)
-        return Answer(now_us, bool(is_done), list(zip(rest[::3], rest[1::3])), rest[2::3])  # noqa: B905 - one length
-
-
-def key_of(owner: str, counter: str) -> bytes:
-    """The key of an organisation's counter, or of a lineage's; in braces what a cluster keeps together."""
-    org, colon, rest = owner.partition(":")
-    return f"plim:{{{org}}}{colon}{rest}:{counter}".encode()
-
-
-def record_key(decision_id: str, org: str) -> bytes:
-    """The key of an admitted request until it is settled."""
-    return f"plim:{{{org}}}:decision:{decision_id}".encode()
-
-
-def shape_of(limit: Limit, metric: int, *, is_charged: bool) -> bytes:
-    """A limit as the script knows it; `metric` is its place in `METRIC_ORDER`."""
-    kind, period = limit.cell.kind, limit.cell.period
-    unit = period * 1000 if isinstance(period, int) else 0
-    capacity = limit.quota if limit.burst is None else limit.burst if limit.quota else 0
-    return struct.pack(
-        ">6q", _KINDS[kind], metric + 1, limit.quota, capacity, unit, int(is_charged)
-    )
 
 
 class SharedCounters:
@@ -237,7 +140,7 @@ class SharedCounters:
 
     def record(self, name: bytes) -> bytes | None:
         """The note and what is held of a decision; None if it is settled, or the server is away."""
-        found = self._exchange(b"*2\r\n" + _bulk(b"GET") + _bulk(name))
+        found = self._exchange(b"*2\r\n" + bulk(b"GET") + bulk(name))
         return found if isinstance(found, bytes) else None
 
     # ---- one question ----
@@ -400,7 +303,7 @@ def _exchanged(connection: _Connection, sent: bytes) -> object:
 
 
 def _load(connection: _Connection) -> None:
-    connection.send_command("SCRIPT", "LOAD", _SCRIPT, check_health=False)
+    connection.send_command("SCRIPT", "LOAD", counters_script.SCRIPT, check_health=False)
     connection.read_response()
 
 

@@ -15,7 +15,8 @@ import orjson
 
 from plimsoll.contract.windows import Hold, State
 from plimsoll.counters import Counter
-from plimsoll.counters_redis import Answer, Route, SharedCounters, key_of, record_key, shape_of
+from plimsoll.counters_redis import SharedCounters
+from plimsoll.counters_script import Answer, Route, key_of, record_key, shape_of
 from plimsoll.ledger import IN_FLIGHT, Asked, Ledger, Reservation, Took, Verdict, taken
 from plimsoll.plans import PlannedLimit
 from plimsoll.usage import place_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plimsoll import counters_redis
+from plimsoll import counters_script
 from plimsoll.contract.limits import METRICS, Cell, Counted, Kind, Limit, Period
 from plimsoll.contract.windows import State, gauge_of
 from plimsoll.counters_redis import SharedCounters
@@ -149,12 +149,12 @@ class Twins:
 @contextmanager
 def twin_world(valkey: Valkey, folder: Path) -> Iterator[tuple[TwinClock, Callable[[], Twins]]]:
     """A clock, and how to make two fresh ledgers under it."""
-    by_key = counters_redis._SCRIPT.replace(
+    by_key = counters_script.SCRIPT.replace(
         b"redis.call('TIME')", b"redis.call('MGET', 'now:s', 'now:us')"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counters_redis, "_SCRIPT", by_key)
-        patch.setattr(counters_redis, "_SHA", counters_redis.sha_of(by_key))
+        patch.setattr(counters_script, "SCRIPT", by_key)
+        patch.setattr(counters_script, "SHA", counters_script.sha_of(by_key))
         store, clock = Store(folder), TwinClock(valkey)
         shared = SharedCounters(valkey.url, timeout_seconds=20)
         shared.start()
