@@ -95,8 +95,10 @@ def decide(page, portal: str, number: int) -> None:
     page.goto(f"{portal}/admin/feedback")
     assert faults(page) == []
     page.get_by_role("link", name=f"Change 2: {TITLE}").click()
+    page.wait_for_url(f"**/admin/feedback/{number}")
     assert faults(page) == []
     page.get_by_role("link", name="Decide").click()
+    page.wait_for_url("**/decide")
     page.get_by_label("Adopted, partly").check()
     page.get_by_label("Reason").fill("Less is needed than we thought: it falls by a tenth only.")
     page.get_by_label("What was weighed").fill("What you call, against what others wait.")
