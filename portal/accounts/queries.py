@@ -102,8 +102,9 @@ def is_contested(session: Session, link: MailLink) -> bool:
 
 
 def get_user(session: Session, user_id: str | None) -> User:
-    """A person, locked. Raises NotFound."""
-    user = session.scalar(select(User).where(User.id == user_id).with_for_update())
+    """A person, locked, and as they are then: the caller may have looked before. Raises NotFound."""
+    query = select(User).where(User.id == user_id).with_for_update()
+    user = session.scalar(query.execution_options(populate_existing=True))
     if user is None:
         raise NotFound
     return user

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from portal.accounts.models import LinkPurpose
+from portal.accounts.queries import find_user_by_email, get_user
+from portal.core.db import transaction
 
 NEW = "ada@example.net"
 
@@ -197,3 +199,14 @@ def test_bad_input_is_said_beside_the_field(ask, both_ways, outbox, email):
 
     assert page.errors["email"]
     assert outbox() == []
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_who_is_locked_is_read_anew(sessions, cast):
+    """Else a reset that looked them up under the old address would send its link there."""
+    with sessions() as session, transaction(session):
+        found = find_user_by_email(session, cast.ada.email)
+        with sessions() as other, transaction(other):
+            get_user(other, cast.ada.user_id).email = NEW
+
+        assert get_user(session, found.id).email == NEW
