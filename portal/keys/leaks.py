@@ -53,11 +53,11 @@ def take_leak(session: Session, *, actor: Actor, digest: str, found: Found, url:
     session.add(leak)
     details = {"name": key.name, "prefix": key.prefix, "place": leak.url, "source": leak.source}
     record(session, actor, "org:key:leaked", org_id=key.org_id, subject_id=key.id, **details)
-    still_works = key.state(clock.now()) is KeyState.ACTIVE
-    pauses = still_works and get_rules(session, key.org_id).pause_leaked
+    was = key.state(clock.now())
+    pauses = was is KeyState.ACTIVE and get_rules(session, key.org_id).pause_leaked
     if pauses:
         pause(session, actor=actor, key=key, reason="Its secret was found in public.")
-    _tell(session, key, leak, is_paused=pauses, still_works=still_works, url=url)
+    _tell(session, key, leak, was=was, is_paused=pauses, url=url)
     return True
 
 
@@ -67,7 +67,7 @@ def _is_known(session: Session, key: ApiKey, place: str) -> bool:
 
 
 def _tell(
-    session: Session, key: ApiKey, leak: KeyLeak, *, is_paused: bool, still_works: bool, url: str
+    session: Session, key: ApiKey, leak: KeyLeak, *, was: KeyState, is_paused: bool, url: str
 ) -> None:
     org, now = session.get_one(Org, key.org_id), clock.now()
     # A secret copied to a thousand places is told once a day; that it was paused, each time.
@@ -78,7 +78,6 @@ def _tell(
             key=name_key(key, org, url=url),
             place=leak.url,
             found_at=now,
-            is_paused=is_paused,
-            still_works=still_works,
+            state=mails.PAUSED_NOW if is_paused else mails.STATES[was],
         )
         queue_mail(session, message, event=event, person=person.id)

@@ -2,6 +2,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from portal.core.outbox import Message
+from portal.keys.models import KeyState
 
 STANDS = (
     "You receive this as an owner or manager of the organisation, or since you issued the key; "
@@ -37,19 +38,23 @@ def ends_soon(
     return _message(to, f"{key.org}: the key “{key.name}” ends on {expires_at:%Y-%m-%d}", parts)
 
 
-def leaked(
-    *, to: str, key: KeyNamed, place: str, found_at: datetime, is_paused: bool, still_works: bool
-) -> Message:
-    if is_paused:
-        now = "By your organisation's rule it was paused at once: gateways refuse it until you resume it."
-    elif still_works:
-        now = "It still works. Whoever reads that place can use it in your name."
-    else:
-        now = "It does not work any more."
+PAUSED_NOW = (
+    "By your organisation's rule it was paused at once: gateways refuse it until you resume it."
+)
+STATES = {
+    KeyState.ACTIVE: "It still works. Whoever reads that place can use it in your name.",
+    KeyState.PAUSED: "It is paused: it works again as soon as somebody resumes it.",
+    KeyState.EXPIRED: "It does not work any more.",
+    KeyState.REVOKED: "It does not work any more.",
+}
+
+
+def leaked(*, to: str, key: KeyNamed, place: str, found_at: datetime, state: str) -> Message:
+    """`state`: one of those above."""
     parts = [
         f"The secret of the API key “{key.name}” ({key.shown}) of {key.org} was found in public at {_at(found_at)}:",
         place,
-        now,
+        state,
         "Rotate it without a grace, or revoke it; then look at what it was used for.",
         key.url,
     ]

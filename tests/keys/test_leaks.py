@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from portal.config import BadSettings, Settings
 from portal.core.db import transaction
 from portal.keys.anatomy import new_secret
-from portal.keys.commands import revoke_key, set_rules
+from portal.keys.commands import pause_key, revoke_key, set_rules
 from portal.keys.models import ApiKey, KeyLeak
 from portal.keys.policy import Rules
 from portal.orgs.models import Org
@@ -124,6 +124,17 @@ def test_it_is_paused_at_once_where_the_organisations_rule_says_so(
 
     assert now(issued.key.id).paused_at == START
     assert "it was paused at once" in outbox()[0].text
+
+
+def test_a_key_that_was_paused_before_is_not_said_to_be_dead(issue, sessions, cast, report, outbox):
+    """Whoever resumes it tomorrow would put a public secret back to work."""
+    issued = issue(name="Resting")
+    with sessions() as session, transaction(session):
+        pause_key(session, actor=cast.ada.actor, key=session.get_one(ApiKey, issued.key.id))
+
+    report(issued.secret.text)
+
+    assert "It is paused: it works again as soon as somebody resumes it." in outbox()[0].text
 
 
 def test_the_answer_never_says_whether_a_key_exists(issue, sessions, cast, report, mailed):

@@ -6,11 +6,12 @@ from sqlalchemy import func, select
 from plimsoll.contract.tokens import secret_digest
 from portal.core.db import transaction
 from portal.keys.caps import set_cap
-from portal.keys.commands import Use, note_use
+from portal.keys.commands import Use, note_use, pause_key
 from portal.keys.models import ApiKey, Environment
 from portal.orgs.models import Org
 from portal.tiers.words import Identity
 from tests.support.clocks import START
+from tests.support.factories import PASSWORD
 
 DAY = timedelta(days=1)
 SCOPE = ("name", "environment", "lineage", "models", "networks", "caps")
@@ -163,3 +164,32 @@ def test_the_pages_of_old_and_new_say_when_the_old_secret_was_still_used(
     assert "not used since this key was issued" in unused
     assert f"The old key was still used at {clock.at:%Y-%m-%d %H:%M} UTC, at gw-eu-1" in new
     assert "This old secret was still used" in old
+
+
+def test_an_old_secret_that_is_paused_is_never_said_to_work(
+    clock, as_ada, sessions, cast, key, successor
+):
+    """It was found in public and paused: whoever rotates it now must not read that it goes on until tomorrow."""
+    with sessions() as session, transaction(session):
+        pause_key(session, actor=cast.ada.actor, key=session.get_one(ApiKey, key.id))
+
+    issued = as_ada.get(ask(key)).form("rotate").submit()
+
+    new = as_ada.get(f"/orgs/acme/keys/{successor().id}")
+    assert successor().paused_at is None
+    for page in (issued, new):
+        assert "works until" not in page.text
+        assert "is paused" in page.text
+
+
+def test_a_key_that_has_ended_is_rotated_and_its_successor_takes_a_place_of_its_own(
+    clock, as_ada, issue, now
+):
+    ended = issue(name="Yearly", expires_at=START + DAY).key
+    clock.advance(days=2)
+
+    page = as_ada.get(ask(ended)).form("rotate").fill(proof_password=PASSWORD).submit()
+
+    assert "has ended" in page.text
+    old, new = now(ended.id), now(now(ended.id).successor_id)
+    assert (old.expires_at, new.expires_at) == (START + DAY, START + 3 * DAY)
