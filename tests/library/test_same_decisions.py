@@ -115,7 +115,7 @@ def test_the_same_is_asked_and_the_same_is_said(
 
 
 @pytest.mark.long
-@settings(max_examples=1500, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=500, deadline=None, suppress_health_check=QUIET)
 @given(at_ms=INSTANTS, acts=st.lists(ACTS, min_size=20, max_size=60))
 def test_the_same_is_said_over_long_histories(
     world: World, at_ms: int, acts: list[tuple[object, ...]]

@@ -234,8 +234,9 @@ def test_a_settlement_that_it_missed_is_done_when_it_is_back(
     decision = one.ask(max_tokens=900)
 
     frail_valkey.hang()
-    assert one.settle(decision, output_tokens=100)
+    one.used()
     assert not one.shared.is_up
+    assert one.settle(decision, output_tokens=100)
     meanwhile = one.ask(max_tokens=50)
     frail_valkey.go_on()
     one.wait_until_shared()
