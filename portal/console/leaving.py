@@ -18,7 +18,7 @@ from portal.core.actor import Actor
 from portal.core.db import transaction
 from portal.keys.closing import count_unrevoked, revoke_all_keys
 from portal.orgs import members
-from portal.orgs.errors import LastOwner
+from portal.orgs.errors import JoinedMeanwhile, LastOwner
 from portal.orgs.leaving import OrgToLeave, close, forget_addresses, list_orgs_to_leave
 from portal.upgrades.leaving import forget_contact
 from portal.web import responses
@@ -40,17 +40,26 @@ def delete_account() -> Response:
     form.prove()
     try:
         with transaction(session()):
-            # The organisations first, as everybody does who changes their members.
-            orgs = list_orgs_to_leave(session(), person.user_id, for_update=True)
-            user = get_user(session(), person.user_id)
+            user, orgs = _locked(session(), person.user_id)
             if not form.validate():
                 return _again(form)
             _delete(session(), actor=current_actor(), user=user, orgs=orgs)
-    except LastOwner as error:
+    except (LastOwner, JoinedMeanwhile) as error:
         form.refuse(error.public)
         return _again(form)
     login.leave()
     return responses.done("/", message="Your account is deleted. Our last mail says so, too.")
+
+
+def _locked(session: Session, user_id: str) -> tuple[User, list[OrgToLeave]]:
+    """A person and all their organisations. Raises JoinedMeanwhile."""
+    # The organisations first, as everybody does who changes their members.
+    orgs = list_orgs_to_leave(session, user_id, for_update=True)
+    user = get_user(session, user_id)
+    # Whoever joins locks the person: from here on no further organisation can come.
+    if len(list_orgs_to_leave(session, user_id)) != len(orgs):
+        raise JoinedMeanwhile
+    return user, orgs
 
 
 def _delete(session: Session, *, actor: Actor, user: User, orgs: list[OrgToLeave]) -> None:

@@ -58,6 +58,13 @@ class LastOwner(Conflict):
     public = "An organisation has at least one owner. Make somebody else an owner first."
 
 
+class JoinedMeanwhile(Conflict):
+    code = "joined_meanwhile"
+    public = (
+        "You joined an organisation meanwhile. Look at what becomes of it, and send the form again."
+    )
+
+
 class IsMember(Conflict):
     code = "is_member"
     public = "This person is a member already."

@@ -1,7 +1,10 @@
 """The end of an account: nothing that names the person is left, and the journal holds as before."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from sqlalchemy import String, select
+from sqlalchemy import String, select, text
 from sqlalchemy import cast as as_type
 
 from portal.accounts import address
@@ -248,3 +251,36 @@ def test_an_address_that_ends_like_theirs_is_somebody_elses(client, visit, cast,
     with sessions() as session:
         (row,) = session.scalars(select(Event).where(Event.tag == "org:invitation:sent"))
         assert row.told["email"] == "reuben@example.com"
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_who_joins_an_organisation_meanwhile_is_asked_again(as_ben, cast, sessions):
+    """Else a deleted account would be a member, or the only owner, of an organisation that nobody left."""
+    form = as_ben.get(ASK).form("delete-account")
+    with ThreadPoolExecutor(1) as pool:
+        with sessions() as session, transaction(session):
+            ben = get_user(session, cast.ben.user_id)  # as whoever accepts an invitation does
+            answer = pool.submit(form.submit, status=422)
+            _wait_for_a_lock(sessions)
+            delta = session.get_one(Org, cast.delta.id)
+            add_member(session, org=delta, user=ben, role=Role.OWNER)
+        page = answer.result()
+
+    assert "You joined an organisation meanwhile" in page.text
+    form.submit(redirect="/")
+    with sessions() as session:
+        mine = select(Membership).where(Membership.user_id == cast.ben.user_id)
+        assert session.scalars(mine).all() == []
+
+
+def _wait_for_a_lock(sessions):
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    for _ in range(200):
+        with sessions() as session:
+            if session.scalar(waiting):
+                return
+        time.sleep(0.05)
+    raise AssertionError("nobody waits")
