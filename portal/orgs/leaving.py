@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.core import clock
 from portal.core.actor import Actor
 from portal.journal.commands import record
 from portal.orgs.invitations import end_invitation
@@ -51,7 +50,7 @@ def close(session: Session, *, actor: Actor, org: Org) -> None:
     Its invitations end, too: whoever accepted one would be in an organisation without an owner.
     """
     for invitation in list_open_invitations(session, org.id):
-        invitation.revoked_at = clock.now()
+        end_invitation(session, actor=actor, invitation=invitation)
     session.execute(delete(Membership).where(Membership.org_id == org.id))
     record(session, actor, "org:closed", org_id=org.id, subject_id=org.id)
 

@@ -105,7 +105,9 @@ def test_the_last_owner_hands_over_first(visit, client, cast, sessions, both_way
 
 def test_an_organisation_of_one_is_closed_with_its_keys_revoked(visit, client, cast, sessions):
     with sessions() as session, transaction(session):
-        make_key(session, org=session.get_one(Org, cast.delta.id), actor=cast.dan.actor)
+        delta = session.get_one(Org, cast.delta.id)
+        make_key(session, org=delta, actor=cast.dan.actor)
+        make_invitation(session, org=delta)
     cast.sign_in(client, cast.dan)
     page = visit.get(ASK)
     assert "Delta, 1 key" in page.text
@@ -116,7 +118,7 @@ def test_an_organisation_of_one_is_closed_with_its_keys_revoked(visit, client, c
         (key,) = session.scalars(select(ApiKey).where(ApiKey.org_id == cast.delta.id))
         assert key.revoked_at
         tags = set(session.scalars(select(Event.tag).where(Event.org_id == cast.delta.id)))
-        assert {"org:closed", "org:key:revoked"} <= tags
+        assert {"org:closed", "org:key:revoked", "org:invitation:revoked"} <= tags
 
 
 def test_whoever_is_one_of_two_owners_may_go(visit, client, cast, sessions):
