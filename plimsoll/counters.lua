@@ -212,9 +212,10 @@ local function decide()
       used[place] = used[place] + 1
     else
       local amount = amounts[shape[at + 1]] * shape[at + 5]
-      used[place], marks[place] = charged(at, used[place], marks[place], amount)
+      local before = used[place]
+      used[place], marks[place] = charged(at, before, marks[place], amount)
       -- Nothing taken from nothing need not be kept.
-      if used[place] > 0 then write(place, at) end
+      if before > 0 or used[place] > 0 then write(place, at) end
     end
   end
   redis.call('SET', record, ARGV[6] .. packed(marks) .. ARGV[3], 'PX', UNSETTLED)

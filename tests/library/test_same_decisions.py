@@ -94,6 +94,16 @@ QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
     at_ms=1_795_400_000_000,
     acts=[("ask", (0, 0), [5]), ("wait", 15 * MINUTE - 1), ("wait", 1), ("ask", (0, 0), [5])],
 )
+@example(  # what has leaked is gone, also when the quota is 0 afterwards
+    at_ms=1_795_400_000_000,
+    acts=[
+        ("ask", (0, 1), [1]),
+        ("wait", DAY),
+        ("ask", (0, 0), [0, 1]),
+        ("quota", 1, 0, 40),
+        ("wait", 1),
+    ],
+)
 @example(  # what has leaked since is not given back once more
     at_ms=1_795_400_000_000,
     acts=[
