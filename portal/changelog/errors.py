@@ -44,6 +44,11 @@ class NotHeld(Conflict):
     public = "The change is not held under this name."
 
 
+class WaitsForDecision(Conflict):
+    code = "waits_for_decision"
+    public = "This hold is the board's own. To end it, decide the feedback thread of the change."
+
+
 class AlreadyWithdrawn(Conflict):
     code = "already_withdrawn"
     public = "This announcement is withdrawn already."

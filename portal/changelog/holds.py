@@ -14,26 +14,30 @@ from portal.changelog.commands import (
     near,
     record_act,
 )
-from portal.changelog.errors import AlreadyHeld, NotHeld
-from portal.changelog.models import ChangeHold
+from portal.changelog.errors import AlreadyHeld, NotHeld, WaitsForDecision
+from portal.changelog.models import ATTENTION, ChangeHold
 from portal.core import clock
-from portal.core.actor import Actor
+from portal.core.actor import Actor, Via
 from portal.core.ids import new_id
 
 
 def hold_change(session: Session, *, actor: Actor, number: int, name: str, reason: str) -> None:
     """Hold an announced change under a name of its own, until every name is released.
 
-    Raises NotFound, Invalid, AlreadyHeld, UnlawfulEntry.
+    Raises NotFound, Invalid, AlreadyHeld, WaitsForDecision, UnlawfulEntry.
     """
+    _must_be_whose(name, actor)
     found, said = get_in_log(locked_history(session), number), line(reason)
-    live = list_holds(session, number)
-    if any(hold.name == name for hold in live):
-        raise AlreadyHeld
-    entry = None
+    live, entry = list_holds(session, number), None
     # A change that fell with another is held in the log already, under no name.
     if found.status is not Status.HELD:
         entry = append_act(session, acts.Held(number, said))
+        # What the log does not hold was lost with `log discard`.
+        for lost in live:
+            lost.lifted_at = clock.now()
+        session.flush()  # the index knows one hold of a name that is not lifted
+    elif any(hold.name == name for hold in live):
+        raise AlreadyHeld
     hold = ChangeHold(
         id=new_id("hld"), number=number, name=name, reason=said, placed_by=actor.user_id
     )
@@ -54,8 +58,9 @@ def release_change(
 
     `effective_at` None: at the instant it was announced for, or the first lawful one after it.
     A change that was held along with another has no hold of its own and is released at once.
-    Raises NotFound, NotHeld, UnlawfulEntry with the earliest lawful instant.
+    Raises NotFound, NotHeld, WaitsForDecision, UnlawfulEntry with the earliest lawful instant.
     """
+    _must_be_whose(name, actor)
     log, at = locked_history(session), clock.timestamp()
     found, live = get_in_log(log, number), list_holds(session, number)
     lifted = next((hold for hold in live if hold.name == name), None)
@@ -70,6 +75,11 @@ def release_change(
         entry = append_act(session, released, at=at)
     details = {"name": name, "left": left}
     record_act(session, actor, "change:released", found=found, entry=entry, **details)
+
+
+def _must_be_whose(name: str, actor: Actor) -> None:
+    if name == ATTENTION and actor.via is not Via.JOB:
+        raise WaitsForDecision
 
 
 def list_holds(session: Session, number: int) -> list[ChangeHold]:

@@ -77,6 +77,8 @@ class ChangeDraft(Base):
 # The holds that the product itself places; whatever else places one names it as it likes.
 STAFF_HOLD = "staff"
 NOT_DELIVERED = "notice_not_delivered"
+# Many organisations asked for a decision; only the job that placed it lifts it, once there is one.
+ATTENTION = "feedback"
 
 
 class ChangeHold(Base):

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import func, select, union
+from sqlalchemy import func, or_, select, union
 from sqlalchemy.orm import Session
 
-from plimsoll.contract.history import History
+from plimsoll.contract.history import History, Status
 from plimsoll.contract.history import State as ChangeState
 from portal.changelog.errors import AlreadyHeld, NotHeld
 from portal.changelog.holds import hold_change, release_change
+from portal.changelog.models import ATTENTION
 from portal.config import Settings
 from portal.core import clock
 from portal.core.actor import JOB
@@ -31,7 +32,6 @@ from portal.transparency.signer import log_transaction
 
 log = logging.getLogger(__name__)
 
-HOLD = "feedback"
 AGAIN_AFTER = timedelta(hours=1)
 _COMING = frozenset({ChangeState.ANNOUNCED, ChangeState.HELD})
 _WAITING = (State.OPEN, State.ACKNOWLEDGED, State.UNDER_REVIEW)
@@ -106,20 +106,28 @@ class Attention:
 
 
 def list_to_hold(session: Session, history: History, threshold: int) -> list[Due]:
-    """The waiting threads of announced tightenings with enough organisations, and no hold yet."""
-    held_before = select(AttentionHold.thread_id)
+    """The threads of announced tightenings with enough organisations and no answer, that hold nothing yet.
+
+    A deferral answers nothing: it leaves the question open, to those who come later, too.
+    """
+    over = select(AttentionHold.thread_id).where(AttentionHold.lifted_at.is_not(None))
+    placed = set(session.scalars(select(AttentionHold.thread_id)))
+    deferred = select(Decision.id).where(Decision.outcome == Outcome.DEFERRED)
     threads = session.execute(
         select(Thread.number, Thread.id, Thread.change).where(
             Thread.change.is_not(None),
             Thread.author_id.is_(None),
-            Thread.state.in_(_WAITING),
-            Thread.id.not_in(held_before),
+            or_(Thread.state.in_(_WAITING), Thread.decision_id.in_(deferred)),
+            Thread.id.not_in(over),
         )
     ).all()
     found = [
         Due(number, thread_id, change, count_orgs(session, thread_id))
         for number, thread_id, change in threads
-        if change is not None and _is_coming(history, change)
+        if change is not None
+        and _is_coming(history, change)
+        # What it placed may be gone from the log again, by `log discard`.
+        and (thread_id not in placed or history.changes[change].status is not Status.HELD)
     ]
     return [due for due in found if due.orgs >= threshold]
 
@@ -161,12 +169,16 @@ def _hold(session: Session, due: Due) -> None:
         f"{due.orgs:,} organisations voted or wrote in feedback thread {due.thread};"
         " it waits for the decision there."
     )
-    hold_change(session, actor=JOB, number=due.change, name=HOLD, reason=reason)
-    session.add(AttentionHold(thread_id=due.thread_id, change=due.change, orgs=due.orgs))
+    hold_change(session, actor=JOB, number=due.change, name=ATTENTION, reason=reason)
+    placed = session.get(AttentionHold, due.thread_id)
+    if placed is None:
+        placed = AttentionHold(thread_id=due.thread_id, change=due.change)
+        session.add(placed)
+    placed.orgs, placed.placed_at = due.orgs, clock.now()
 
 
 def _release(session: Session, due: Due) -> None:
-    release_change(session, actor=JOB, number=due.change, name=HOLD)
+    release_change(session, actor=JOB, number=due.change, name=ATTENTION)
     _lift(session, due)
 
 

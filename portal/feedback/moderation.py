@@ -93,7 +93,6 @@ def lock_spam(session: Session, *, actor: Actor, thread: Thread, reason: str) ->
     if thread.author_id is None or is_recorded:
         raise NotSpam
     made = _add_record(session, actor, thread, post=None, act=ModerationAct.LOCK, reason=reason)
-    session.flush()  # the database takes a lock only where its record is there
     session.flush()  # the database locks no thread by a record that is not there
     thread.locked_at, thread.locked_for = clock.now(), made.id
     first = opening_post(session, thread)

@@ -8,10 +8,12 @@ import pytest
 from plimsoll.contract.history import State
 from portal.changelog.holds import list_holds
 from portal.core.db import transaction
-from portal.feedback.holds import Attention, count_orgs
+from portal.feedback import holds
+from portal.feedback.holds import Attention, count_orgs, list_to_hold
 from portal.feedback.models import AttentionHold, Outcome
 from portal.orgs.commands import suspend_org
 from portal.orgs.models import Org
+from portal.transparency.queries import signed_log
 from tests.feedback.board import Board
 from tests.support.change_files import CELL, change_file, in_days, unix
 
@@ -85,6 +87,61 @@ def test_a_deferred_decision_leaves_the_question_and_the_hold(announced, board, 
     assert change().status == "held"
 
     board.decide(1, outcome=Outcome.PARTLY)
+    board.work()
+    assert change().status == "announced"
+
+
+def test_a_deferral_before_the_many_came_keeps_no_change_from_being_held(announced, board, change):
+    board.decide(1, outcome=Outcome.DEFERRED, until_on=date(2027, 6, 1))
+    board.crowd(1, 3)
+
+    board.work()
+
+    assert change().status == "held"
+    board.decide(1, outcome=Outcome.NOT_ADOPTED)
+    board.work()
+    assert change().status == "announced"
+
+
+def test_nobody_lifts_the_hold_by_hand(announced, board, change, run, sign):
+    board.crowd(1, 3)
+    board.work()
+
+    done = run("changes", "release", "2", "--name", "feedback")
+    question = sign("root").get("/admin/changes/2/release").form("act-form")
+    page = question.submit(status=422)
+
+    assert done.exit_code == 1
+    assert "decide the feedback thread" in done.output
+    assert "decide the feedback thread" in page.text
+    assert change().status == "held"
+
+
+def test_nobody_takes_the_name_of_the_hold(announced, board, change, run):
+    """Else the job would find its own hold there, and place none."""
+    done = run("changes", "hold", "2", "--name", "feedback", "--reason", "Mine.")
+
+    assert done.exit_code == 1
+    board.crowd(1, 3)
+    board.work()
+    assert change().status == "held"
+
+
+def test_a_hold_that_is_discarded_unsigned_is_placed_again(announced, board, change, run, clock):
+    board.crowd(1, 3)
+    with board.sessions() as session:
+        (due,) = list_to_hold(session, signed_log(session).history, 3)
+    with board.sessions() as session, transaction(session):
+        holds._hold(session, due)
+    clock.advance(hours=2)
+    assert "discarded" in run("log", "discard").output
+    assert change().status == "announced"
+
+    board.work()
+    board.work()
+
+    assert [step.kind for step in change().steps] == ["change.held"]
+    board.decide(1)
     board.work()
     assert change().status == "announced"
 
