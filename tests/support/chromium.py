@@ -114,6 +114,7 @@ def _is_ours(said: Any) -> bool:
 
 def faults(page: "Page") -> list[str]:
     """What is wrong with a page: axe's violations, and whether it is wider than the screen."""
+    page.wait_for_load_state()  # a click that leads elsewhere waits for the answer's first byte only
     page.evaluate(npm_file(AXE_FILE).read_text(encoding="utf-8"))
     result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     found = [
