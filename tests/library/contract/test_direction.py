@@ -18,7 +18,7 @@ from tests.library.contract.limit_sets import (
     worst_case_refused,
 )
 
-PAIRS = 10_000
+PAIRS = [1_000, pytest.param(10_000, marks=pytest.mark.long)]
 DAY = 86_400
 # A Monday, 00:00 UTC: all windows but months begin here.
 MONDAY_MS = 1_795_392_000_000
@@ -32,9 +32,10 @@ def shape(before, after):
     return kinds, bool(periods)
 
 
-def test_what_fitted_before_a_step_that_does_not_tighten_fits_after_it():
+@pytest.mark.parametrize("pairs", PAIRS)
+def test_what_fitted_before_a_step_that_does_not_tighten_fits_after_it(pairs):
     rng, drawn, judged = Random(3), 0, Counter()  # noqa: S311 -- no secret
-    while judged.total() < PAIRS:
+    while judged.total() < pairs:
         before, after = pair(rng)
         drawn += 1
         if tightens(before, after):
@@ -46,9 +47,9 @@ def test_what_fitted_before_a_step_that_does_not_tighten_fits_after_it():
     # Enough are judged of every shape, and "tightens" is not simply said of everything else.
     assert judged.total() / drawn > 0.5
     for kinds in ({Kind.BUCKET}, {Kind.WINDOW}, {Kind.BUCKET, Kind.WINDOW}):
-        assert judged[(frozenset(kinds), True)] > 300
-        assert judged[(frozenset(kinds), False)] > 300
-    assert judged[(frozenset({Kind.CONCURRENCY}), False)] > 50
+        assert judged[(frozenset(kinds), True)] > pairs * 0.03
+        assert judged[(frozenset(kinds), False)] > pairs * 0.03
+    assert judged[(frozenset({Kind.CONCURRENCY}), False)] > pairs * 0.005
 
 
 def test_what_is_used_and_carried_over_is_not_refused_for_it_where_each_limit_grew():

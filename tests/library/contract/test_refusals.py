@@ -192,6 +192,7 @@ def refusals(many):
                 yield author.log.entries, entry, refused
 
 
+@pytest.mark.long
 def test_the_earliest_instant_is_lawful_and_a_second_less_is_not():
     kinds = set()
     for log, entry, refused in refusals(80):
