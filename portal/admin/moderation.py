@@ -56,7 +56,7 @@ def _hide_question(post: str, form: ModerateForm) -> Question:
         form,
         title="Hide {}",
         lead="Only its author and our staff read it then, its author with your reason."
-        " Hidden with the opening post is the whole thread.",
+        " Hidden with the opening post is the whole thread, unless it is decided.",
         act="hide",
     )
 

@@ -12,7 +12,7 @@ from portal.core.errors import NotFound
 from portal.feedback.models import Post, Thread
 from portal.feedback.policy import CATEGORIES, KINDS
 from portal.feedback.queries import get_thread, visible
-from portal.feedback.shown import PostShown, show_posts
+from portal.feedback.shown import PostShown, show_across, show_posts
 from portal.transparency.queries import signed_log
 from portal.web.atom import AtomHead, atom_document, tag_uri
 
@@ -45,10 +45,11 @@ def board_atom(session: Session, *, url: str) -> bytes:
         .limit(ITEMS_MAX)
     )
     authority, opened = _origin(session, url)
-    items = []
-    for thread, post in session.execute(query):
-        (shown,) = show_posts(session, NOBODY, thread=thread, posts=[post])
-        items.append(_thread_item(thread, shown, authority))
+    rows = [(thread, post) for thread, post in session.execute(query)]
+    shown = show_across(session, NOBODY, rows)
+    items = [
+        _thread_item(thread, post, authority) for (thread, _), post in zip(rows, shown, strict=True)
+    ]
     head = AtomHead(
         url=url,
         tag=tag_uri(authority, opened, "feedback"),

@@ -11,7 +11,6 @@ from portal.changelog.prose import render
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.feedback.clocks import Clock, clocks_of
-from portal.feedback.decisions import find_decision
 from portal.feedback.holds import count_orgs
 from portal.feedback.models import Decision, Thread, ThreadChange
 from portal.feedback.of_changes import find_thread_of
@@ -73,12 +72,13 @@ def get_heard(session: Session, actor: Actor, number: int) -> Heard:
 
 def _answers(session: Session, actor: Actor, number: int) -> list[Answered]:
     query = (
-        select(Thread)
+        select(Thread, Decision)
         .join(ThreadChange, ThreadChange.thread_id == Thread.id)
+        .outerjoin(Decision, Decision.id == Thread.decision_id)
         .where(ThreadChange.change == number, visible(session, actor))
         .order_by(Thread.number)
     )
     return [
-        Answered(each.number, each.title, STATES[each.state], find_decision(session, each))
-        for each in session.scalars(query)
+        Answered(thread.number, thread.title, STATES[thread.state], decision)
+        for thread, decision in session.execute(query)
     ]

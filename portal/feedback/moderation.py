@@ -36,6 +36,8 @@ def hide_post(
 ) -> ModerationRecord:
     """Hide a post from all but its author and the staff; with the first post goes the thread.
 
+    Not once it is decided: what stands in the log stays readable, with all that it answers.
+
     Raises Forbidden, OfficialPost, PostHidden.
     """
     _must_be_staff(actor)
@@ -45,7 +47,7 @@ def hide_post(
     made = _add_record(session, actor, thread, post=post, act=ModerationAct.HIDE, reason=reason)
     now = clock.now()
     post.hidden_at, post.hidden_by, post.hidden_reason = now, actor.user_id, reason
-    if post.position == 0:
+    if post.position == 0 and thread.decision_id is None:
         thread.hidden_at = now
     _settle(session, post, made)
     rebuild_words(session, thread)

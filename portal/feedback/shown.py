@@ -1,7 +1,7 @@
 """What the page of a thread shows, and to whom."""
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -133,7 +133,8 @@ def get_thread_page(
     """All that one reader sees of a thread. Raises BadCursor."""
     posts, first = list_posts(session, thread, cursor=cursor), opening_post(session, thread)
     official = list_official(session, thread)
-    show = _Shower(session, actor, thread=thread, posts=[first, *official, *posts.items])
+    shower = _Shower(session, actor, [first, *official, *posts.items])
+    show = functools.partial(shower, thread)
     decisions = _decisions(session, thread)
     refusal = _refusal(session, actor, thread)
     takes = takes_posts(thread)
@@ -174,8 +175,15 @@ def show_posts(
     session: Session, actor: Actor, *, thread: Thread, posts: Sequence[Post]
 ) -> list[PostShown]:
     """Some posts of a thread as the reader sees them."""
-    show = _Shower(session, actor, thread=thread, posts=posts)
-    return [show(post) for post in posts]
+    return show_across(session, actor, [(thread, post) for post in posts])
+
+
+def show_across(
+    session: Session, actor: Actor, posts: Sequence[tuple[Thread, Post]]
+) -> list[PostShown]:
+    """Posts of several threads as the reader sees them, asked for together."""
+    show = _Shower(session, actor, [post for _, post in posts])
+    return [show(thread, post) for thread, post in posts]
 
 
 def show_text(text: str) -> Markup:
@@ -193,27 +201,22 @@ def names_in_force(session: Session) -> tuple[dict[str, str], dict[str, str]]:
 class _Shower:
     """Shows posts to one reader, with what is asked once for all of them."""
 
-    def __init__(
-        self, session: Session, actor: Actor, *, thread: Thread, posts: Iterable[Post]
-    ) -> None:
-        posts = list(posts)
-        self.actor, self.thread, self.takes = actor, thread, takes_posts(thread)
+    def __init__(self, session: Session, actor: Actor, posts: Sequence[Post]) -> None:
+        self.actor = actor
         self.orgs = org_names(session, {post.org_id for post in posts})
         self.addresses = _addresses(session, actor, posts)
-        named = [post.answers_id for post in posts if post.answers_id]
-        rows = session.execute(select(Post.id, Post.position).where(Post.id.in_(named)))
-        self.positions: dict[str, int] = dict(rows.all()) if named else {}
+        self.positions = _positions(session, posts)
 
-    def __call__(self, post: Post) -> PostShown:
+    def __call__(self, thread: Thread, post: Post) -> PostShown:
         actor = self.actor
-        is_own, is_open = _is_own(actor, post), self.takes and post.hidden_at is None
+        is_own, is_open = _is_own(actor, post), takes_posts(thread) and post.hidden_at is None
         is_readable = post.hidden_at is None or is_own or actor.is_admin
         edits = may_edit(post, user_id=actor.user_id, is_staff=actor.is_admin)
         position = self.positions.get(post.answers_id or "")
         is_signed_in = actor.user_id is not None
         return PostShown(
             id=post.id,
-            number=self.thread.number,
+            number=thread.number,
             position=post.position,
             author=self._author(post),
             address=self.addresses.get(post.author_id or ""),
@@ -252,6 +255,15 @@ def _addresses(session: Session, actor: Actor, posts: Sequence[Post]) -> dict[st
     wanted = {post.author_id for post in posts if actor.is_admin or post.org_id in mine}
     query = select(User.id, User.email).where(User.id.in_(wanted - {None}))
     return dict(session.execute(query).all())
+
+
+def _positions(session: Session, posts: Sequence[Post]) -> dict[str, int]:
+    """Where the posts stand that these are about."""
+    named = [post.answers_id for post in posts if post.answers_id]
+    if not named:
+        return {}
+    rows = session.execute(select(Post.id, Post.position).where(Post.id.in_(named)))
+    return dict(rows.all())
 
 
 def _refusal(session: Session, actor: Actor, thread: Thread) -> str | None:

@@ -131,6 +131,23 @@ def test_the_record_is_not_moderated_away(board, number):
     assert board.rows(ModerationRecord) == []
 
 
+def test_with_its_opening_post_no_decision_is_hidden(sign, client, board, number):
+    """The log holds the hash of its text for ever; else nobody could read what was hashed."""
+    decision = board.decide(number, reason="Half of it is possible.")
+
+    hide(board, number, board.posts(number)[0])
+
+    page = sign("dan").get(f"/feedback/{number}")
+    assert "Half of it is possible." in page.text
+    assert "This post was hidden by our staff." in page.text
+    assert "We need more." not in page.text
+    assert client.get(f"/feedback/{number}/decisions/{decision}.md").status_code == 200
+    for feed in ("/feedback.atom", f"/feedback/{number}.atom"):
+        assert "We need more." not in client.get(feed).text
+    assert "More requests" in sign("dan").get("/feedback?q=requests").text
+    assert "More requests" not in sign("dan").get("/feedback?q=need").text
+
+
 @SQLITE
 def test_without_a_reason_nothing_is_reported_or_moderated(sign, both_ways, board, number, post):
     form = sign("dan").get(f"/feedback/{number}/posts/{post.id}/report").form("report-form")

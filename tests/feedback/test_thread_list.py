@@ -121,3 +121,17 @@ def test_the_feeds_tell_of_public_threads_and_their_posts(client, filled):
         "/feedback.atom", headers={"If-None-Match": client.get("/feedback.atom").headers["ETag"]}
     )
     assert again.status_code == 304
+
+
+def test_the_feed_of_the_board_asks_as_little_for_many_threads_as_for_one(
+    client, board, count_queries
+):
+    needed = []
+    for more in (1, 9):
+        for _ in range(more):
+            board.open()
+        with count_queries() as queries:
+            client.get("/feedback.atom")
+        needed.append(len(queries))
+
+    assert needed[0] == needed[1]
