@@ -18,6 +18,7 @@ from portal.core.paging import Page
 from portal.feedback.clocks import Clock, clocks_of
 from portal.feedback.listing import org_names
 from portal.feedback.models import (
+    AttentionHold,
     Decision,
     InternalNote,
     ModerationAct,
@@ -112,6 +113,7 @@ class ThreadPage:
     decisions: list[DecisionShown]
     clocks: tuple[Clock, ...]
     answered_by: list[int]
+    holds_change: bool
     takes_posts: bool
     refusal: str | None
     has_own_vote: bool
@@ -153,6 +155,7 @@ def get_thread_page(
         decisions=decisions,
         clocks=clocks_of(thread, [each.decision for each in reversed(decisions)], at=clock.now()),
         answered_by=_changes(session, thread),
+        holds_change=_holds_change(session, thread),
         takes_posts=takes,
         refusal=refusal,
         has_own_vote=thread.id in own_votes(session, actor, [thread.id]),
@@ -287,6 +290,11 @@ def _changes(session: Session, thread: Thread) -> list[int]:
     """The changes that answer the thread."""
     query = select(ThreadChange.change).where(ThreadChange.thread_id == thread.id)
     return list(session.scalars(query.order_by(ThreadChange.change)))
+
+
+def _holds_change(session: Session, thread: Thread) -> bool:
+    hold = session.get(AttentionHold, thread.id)
+    return hold is not None and hold.lifted_at is None
 
 
 def _notes(session: Session, thread: Thread) -> list[NoteShown]:

@@ -1,11 +1,16 @@
 """The clocks run in public: what was promised, what was kept, and what was missed stays so."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from portal.feedback import commands, decisions
 from portal.feedback.clocks import Pace, answer_due_at, clocks_of, decision_due_at
+from portal.feedback.models import Outcome
+from tests.feedback.board import Board
 from tests.support.change_files import change_file, in_days
+from tests.support.pages import words
 
 MONDAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -76,3 +81,45 @@ def test_what_the_portal_opened_is_to_be_answered_once_somebody_writes(board, pu
 
     assert (answer.pace, decision.pace) == (Pace.RUNNING, Pace.RUNNING)
     assert answer.due_at > clock.at
+
+
+def lead(visit, number):
+    return words(visit.get(f"/feedback/{number}").one(".page-header-lead"))
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_first_line_says_how_a_thread_stands(board, clock, visit):
+    number, closed = board.open(), board.open()
+
+    due = "2026-11-05 12:00 UTC"
+    assert lead(visit, number) == f"Not decided yet. A first answer is promised by {due}."
+    clock.advance(days=4)
+    assert lead(visit, number) == (
+        f"Not decided yet. A first answer was promised by {due}: it is late."
+    )
+    board.reply(number, board.cast.root)
+    assert lead(visit, number) == "Not decided yet, but answered."
+    board.decide(number)
+    at = "2026-11-06 12:00 UTC"
+    assert lead(visit, number) == f"Adopted, partly: decided {at}."
+    board.step(number, decisions.deliver)
+    assert lead(visit, number) == f"Adopted, partly: decided {at}, delivered {at}."
+    with board.changing(closed) as (session, thread):
+        commands.close_own_thread(session, actor=board.cast.ada.actor, thread=thread)
+    assert lead(visit, closed) == f"Closed by its author {at}, without a decision."
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_first_line_of_a_tightening_says_whether_it_is_held(board, publish, visit):
+    publish(change_file(effective_at=in_days(40)))
+    board = Board(board.sessions, replace(board.settings, attention_threshold=3), board.cast)
+    board.work()
+    promise = "Not decided yet. A decision is promised by 2026-11-16 12:00 UTC."
+    assert lead(visit, 1) == promise
+
+    board.crowd(1, 3)
+    board.work()
+    assert lead(visit, 1) == f"{promise} Change 2 is held until its thread is decided."
+    board.decide(1, outcome=Outcome.DEFERRED, until_on=date(2027, 1, 5))
+    board.work()
+    assert lead(visit, 1).endswith("Change 2 is held until its thread is decided for good.")
