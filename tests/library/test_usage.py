@@ -47,7 +47,7 @@ def _is_sent(rig: Rig, spool: Spool) -> bool:
 @pytest.fixture(autouse=True)
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread that sends is not started: tests send when they mean to."""
-    monkeypatch.setattr(usage.Sender, "start", lambda self: None)
+    monkeypatch.setattr(usage.Sender, "start", lambda _: None)
 
 
 @pytest.fixture
