@@ -37,7 +37,9 @@ def test_a_missing_parent_is_no_unique_rule(sessions, cast):
 def test_a_value_outside_a_closed_set_is_refused_by_the_database(sessions, cast):
     """The column's check constraint has the last word, also over SQL written by hand."""
     with sessions() as session, pytest.raises(IntegrityError) as caught:
-        session.connection().exec_driver_sql("UPDATE memberships SET role = 'emperor' WHERE role <> 'owner'")
+        session.connection().exec_driver_sql(
+            "UPDATE memberships SET role = 'emperor' WHERE role <> 'owner'"
+        )
 
     assert violates(caught.value, "ck_memberships_role")
 
