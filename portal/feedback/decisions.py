@@ -142,14 +142,14 @@ def _step(actor: Actor, thread: Thread, *, act: Act, seen: str, change_state: bo
     if change_state:
         thread.state = leads_to(act)
     thread.active_at = clock.now()
-    # Somebody has looked at it and said so: that is an answer, too.
-    thread.first_answer_at = thread.first_answer_at or clock.now()
 
 
 def _settle(thread: Thread, decision: Decision, *, locks: bool) -> None:
     thread.decision_id, thread.state = decision.id, leads_to(Act.DECIDE)
     # The clock of the decision stopped at the first one.
     thread.decided_at = thread.decided_at or decision.decided_at
+    # A reason is an answer; a click that says "seen", on the steps before, is none.
+    thread.first_answer_at = thread.first_answer_at or decision.decided_at
     thread.delivered_at = None
     if locks and thread.locked_at is None:
         thread.locked_at, thread.locked_for = decision.decided_at, decision.id

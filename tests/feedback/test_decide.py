@@ -105,6 +105,7 @@ def test_the_steps_on_the_way_are_seen_and_decide_nothing(as_root, both_ways, bo
         to = f"/admin/feedback/{number}"
         form_of(as_root, number, act).submit(htmx=both_ways.is_htmx, redirect=to)
         assert board.thread(number).state is state
+    assert board.thread(number).first_answer_at is None, "nobody has written a word yet"
 
     board.decide(number, outcome=Outcome.ADOPTED)
     page = form_of(as_root, number, "deliver").submit(
