@@ -182,9 +182,14 @@ def _link_all(sessions: Sessions, change: ChangeInLog, *, url: str) -> int:
 
 
 def _there(session: Session, numbers: Iterable[int], at: int) -> list[int]:
-    """Those that were there when it was written: who names a number to come names no thread."""
+    """Those that were there when it was written: who names a number to come names no thread.
+
+    Nothing is added to what our staff hid.
+    """
     written = datetime.fromtimestamp(at, UTC) + timedelta(seconds=1)
-    query = select(Thread.number).where(Thread.number.in_(numbers), Thread.created_at < written)
+    query = select(Thread.number).where(
+        Thread.number.in_(numbers), Thread.created_at < written, Thread.hidden_at.is_(None)
+    )
     return list(session.scalars(query.order_by(Thread.number)))
 
 

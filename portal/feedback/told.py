@@ -71,6 +71,8 @@ def list_audience(
     )
     if thread.is_private:
         query = query.where(_is_inside(thread))
+    if thread.hidden_at is not None:
+        query = query.where(or_(User.is_admin, User.id == thread.author_id))
     return [(row.id, row.email) for row in session.execute(query.order_by(User.id).limit(limit))]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from portal.core.db import transaction
 from portal.feedback.models import FeedbackProgress, Thread, ThreadChange
+from portal.feedback.moderation import lock_spam
 from portal.feedback.of_changes import named_in, read_log
 from tests.support.change_files import CELL, change_file, in_days, unix
 
@@ -123,6 +124,17 @@ def test_a_number_to_come_is_no_thread(board, publish, clock):
     board.work()
 
     assert board.rows(ThreadChange) == []
+
+
+def test_nothing_is_added_to_what_is_locked_as_spam(board, publish):
+    number = board.open()
+    with board.changing(number) as (session, thread):
+        lock_spam(session, actor=board.cast.root.actor, thread=thread, reason="Spam.")
+    publish(change_file(6000, reason=f"As asked in /feedback/{number}."))
+
+    board.work()
+
+    assert (board.rows(ThreadChange), board.thread(number).replies) == ([], 0)
 
 
 @pytest.mark.parametrize(

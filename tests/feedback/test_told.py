@@ -14,7 +14,8 @@ from portal.core.db import transaction
 from portal.core.jobs import run_all
 from portal.core.outbox import Mail
 from portal.feedback import commands, told
-from portal.feedback.models import Decision, PostEdit
+from portal.feedback.models import Decision, Post, PostEdit
+from portal.feedback.moderation import hide_post
 from portal.feedback.official import answer_officially
 from portal.orgs.models import Membership
 from tests.support.factories import actor_of, make_org, make_user
@@ -100,6 +101,20 @@ def test_a_private_decision_is_told_to_those_who_are_still_inside(board):
     board.work()
 
     assert [mail.to for mail in board.mails(f"decision:{decision}")] == ["ada@example.com"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_title_of_a_hidden_thread_reaches_nobody_who_may_not_read_it(board, number):
+    root = board.cast.root.actor
+    first = board.posts(number)[0].id
+    with board.changing(number) as (session, thread):
+        answer_officially(session, actor=root, thread=thread, text="We take this away.")
+        post = session.get_one(Post, first)
+        hide_post(session, actor=root, thread=thread, post=post, reason="A key stands in it.")
+
+    board.work()
+
+    assert [mail.to for mail in board.mails("answer:")] == ["ada@example.com"]
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
