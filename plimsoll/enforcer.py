@@ -3,12 +3,15 @@
 One decision is atomic over all limits that apply: either each of them takes its share or none.
 """
 
+import functools
 import hashlib
 from collections import Counter as Tally
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from plimsoll.contract import tokens
+from plimsoll.contract.coming import Coming, coming_limits
+from plimsoll.contract.fold import policy_of
 from plimsoll.contract.limits import EXACT_BOUND
 from plimsoll.contract.windows import NEVER
 from plimsoll.decision import Code, Decision, Readings
@@ -128,7 +131,21 @@ class Enforcer:
         # A shared limit is part of every model's plan.
         limits = tuple({limit.name: limit for plan in plans for limit in plan.limits}.values())
         states, times = self._ledger.read(limits)
-        return _about(Code.ALLOWED, key, readings=Readings(limits, states, times))
+        announced = self._planner.announced(key, org, now=now)
+        readings = Readings(limits, states, times, announced=announced)
+        return _about(Code.ALLOWED, key, readings=readings)
+
+    def coming(self, decision: Decision) -> list[Coming]:
+        """What the limits of a decision will be next, as far as it is announced, soonest first."""
+        org = self.replica.org(decision.org or "")
+        log = self.replica.logbook.standing
+        return coming_limits(
+            log.history,
+            [reading.limit for reading in decision.limits],
+            grants=() if org is None else org.record.grants,
+            at=int(self.replica.time.now()),
+            policy=functools.partial(policy_of, log.history),
+        )
 
     # ---- after a request ----
 

@@ -4,20 +4,18 @@ Tier limits from the verified log, raised by the organisation's grants, and caps
 limits of their own beside them (LIMITS.md section 1).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from plimsoll.contract.adjustments import Cap, Grant
+from plimsoll.contract.coming import capped, raised
 from plimsoll.contract.effect import OPENING_CHANGE, Ahead
 from plimsoll.contract.fold import LimitInForce
 from plimsoll.contract.limits import (
     ALL_MODELS,
     METRICS,
-    Cell,
     Counted,
     Kind,
     Limit,
-    Period,
     month_bounds,
     period_seconds,
 )
@@ -96,11 +94,21 @@ class Planner:
 
     def all_plans(self, key: Key, org: Org, *, now: float) -> list[Plan] | Code:
         """The plans for every model that key and tier allow, and for requests without one."""
-        policy = self._replica.logbook.policy(now)
-        allowed = sorted(policy.models if key.models is None else key.models)
-        made = [self.plan(key, org, model, now=now) for model in (*allowed, None)]
+        made = [self.plan(key, org, model, now=now) for model in (*self._allowed(key, now), None)]
         plans = [plan for plan in made if isinstance(plan, Plan)]
         return plans or Code.NOT_READY
+
+    def announced(self, key: Key, org: Org, *, now: float) -> tuple[tuple[str, str], ...]:
+        """What tells of the nearest tightening ahead, whatever model the key is used for."""
+        log = self._replica.logbook.standing
+        tier, allowed = _tier(org, log.known_tiers), self._allowed(key, now)
+        found = (log.ahead(now, tier=tier, model=model) for model in (*allowed, None))
+        ahead = [each for each in found if each is not None]
+        return self._announced(min(ahead, key=_nearness, default=None))
+
+    def _allowed(self, key: Key, now: float) -> list[str]:
+        policy = self._replica.logbook.policy(now)
+        return sorted(policy.models if key.models is None else key.models)
 
     def _make(self, key: Key, org: Org, model: str | None, *, now: float) -> Plan | Code:
         # Taken once: a log that grows meanwhile makes the plan stale, not wrong.
@@ -112,13 +120,14 @@ class Planner:
         if model is not None and (tier, model) not in policy.offers:
             return Code.MODEL_NOT_ALLOWED
         in_force = policy.limits_for(tier, model)
-        raised = [_raised(each, org.record.grants, now) for each in in_force]
-        limits = [self._planned(each, org.id, now) for each in raised]
-        limits += self._capped(key, org, raised, model=model)
+        grants = org.record.grants
+        held = [each._replace(limit=raised(each.limit, grants, now)) for each in in_force]
+        limits = [self._planned(each, org.id, now) for each in held]
+        limits += self._capped(key, org, [each.limit for each in held], model=model)
         edges = [
             log.holds_until(now),
-            *(grant.starts_at for grant in org.record.grants),
-            *(grant.ends_at for grant in org.record.grants if grant.ends_at is not None),
+            *(grant.starts_at for grant in grants),
+            *(grant.ends_at for grant in grants if grant.ends_at is not None),
             *(each.since + _RECENT_SECONDS for each in in_force),
             # The length of a month stands in the policy field.
             month_bounds(int(now))[1],
@@ -158,22 +167,13 @@ class Planner:
         return f"{self._portal_url}/changelog/{number}"
 
     def _capped(
-        self, key: Key, org: Org, raised: Iterable[LimitInForce], *, model: str | None
+        self, key: Key, org: Org, held: Sequence[Limit], *, model: str | None
     ) -> list[PlannedLimit]:
         if key.record is None:
             return []
-        by_identity = {_identity(each.limit.cell): each.limit for each in raised}
         owner = f"{org.id}:cap:{key.record.lineage}"
-        planned = []
-        for cap in key.record.caps:
-            if cap.model not in {model, ALL_MODELS}:
-                continue
-            cell = Cell("cap", cap.model, cap.metric, Kind(cap.kind), cap.period)
-            base = by_identity.get(_identity(cell), Limit(cell, cap.quota, cap.burst))
-            lowered = base.lowered(quota=cap.quota, burst=cap.burst)
-            limit = Limit(cell, lowered.quota, lowered.burst)
-            planned.append(self._limit(cell.name, limit, owner, change=None))
-        return planned
+        limits = (capped(cap, held) for cap in key.record.caps if cap.model in {model, ALL_MODELS})
+        return [self._limit(limit.cell.name, limit, owner, change=None) for limit in limits]
 
     def _limit(self, name: str, limit: Limit, owner: str, *, change: Change | None) -> PlannedLimit:
         return PlannedLimit(
@@ -200,14 +200,5 @@ def _tier(org: Org, known_tiers: frozenset[str]) -> str:
     return org.fallback
 
 
-def _raised(each: LimitInForce, grants: Iterable[Grant], now: float) -> LimitInForce:
-    limit = each.limit
-    for grant in grants:
-        is_on = grant.starts_at <= now and (grant.ends_at is None or now < grant.ends_at)
-        if is_on and _identity(grant) == _identity(limit.cell):
-            limit = limit.raised(quota=grant.quota, burst=grant.burst)
-    return each._replace(limit=limit)
-
-
-def _identity(of: Cell | Cap | Grant) -> tuple[str, str, str, Period]:
-    return (of.model, of.metric, of.kind, of.period)
+def _nearness(ahead: Ahead) -> tuple[int, int]:
+    return ahead.effective_at, ahead.change

@@ -15,7 +15,7 @@ import orjson
 import plimsoll
 from plimsoll.decision import Code, Decision, Reading
 from plimsoll.gateway import Gateway
-from plimsoll.headers import PROBLEM_TYPE, free_at
+from plimsoll.headers import PROBLEM_TYPE, free_at, rfc3339
 from plimsoll.middleware.wsgi import secret_of
 from plimsoll.sync import Link
 
@@ -129,7 +129,14 @@ class _Service:
         decision = self._gateway.enforcer.limits(secret_of(environ), client_ip=client_ip)
         if not decision:
             return self._decided(decision)
-        return _json(200, {"limits": [_meter(reading) for reading in decision.limits]})
+        answer: dict[str, Any] = {"limits": [_meter(reading) for reading in decision.limits]}
+        coming = self._gateway.enforcer.coming(decision)
+        if coming:
+            at = [rfc3339(each.at * 1000) for each in coming]
+            answer["announced"] = [
+                each.to_json(effective_at=text) for each, text in zip(coming, at, strict=True)
+            ]
+        return _json(200, answer, headers=decision.readings.announced)
 
     def _health(self, environ: "WSGIEnvironment") -> _Answer:  # noqa: ARG002 - one form of view
         report = health(self._gateway)
@@ -270,8 +277,9 @@ def _problem(status: int, code: str, detail: str, **more: str) -> _Answer:
     return _Answer(status, [("Content-Type", PROBLEM_TYPE)], body)
 
 
-def _json(status: int, value: object) -> _Answer:
-    return _Answer(status, [("Content-Type", "application/json")], orjson.dumps(value))
+def _json(status: int, value: object, *, headers: Iterable[tuple[str, str]] = ()) -> _Answer:
+    fields = [("Content-Type", "application/json"), *headers]
+    return _Answer(status, fields, orjson.dumps(value))
 
 
 def _phrase(status: int) -> str:

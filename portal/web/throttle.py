@@ -37,6 +37,7 @@ RATES = {
     "feedback_vote": Rate(300, 3600),
     "feedback_report": Rate(20, 3600),
     "sync_token": Rate(60, 60),  # wrong gateway tokens, by address
+    "api_key": Rate(60, 60),  # wrong API keys, by address
 }
 
 

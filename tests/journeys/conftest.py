@@ -3,7 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.changes import publish, run
 from tests.support.product import Product
+
+__all__ = ["publish", "run"]
 
 
 @pytest.fixture
