@@ -18,6 +18,7 @@ from portal.tiers import jobs as tiers
 from portal.transparency import jobs as transparency
 from portal.upgrades import jobs as upgrades
 from portal.usage import jobs as usage
+from portal.usage import warning
 from portal.web import cli, throttle
 
 
@@ -41,6 +42,7 @@ def all_jobs(sessions: Sessions, settings: Settings) -> list[Job]:
         *tiers.jobs(sessions),
         *upgrades.jobs(sessions),
         *usage.jobs(sessions),
+        *warning.jobs(sessions, url=settings.url),
         *keys.jobs(sessions, url=settings.url),
         _mail(sessions, settings),
         *changelog.late_jobs(sessions, settings),

@@ -408,6 +408,13 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_throttles_ends_at"), ["ends_at"], unique=False)
 
     op.create_table(
+        "usage_alert_rules",
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("thresholds", sa.JSON(), nullable=False),
+        sa.Column("by_mail", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("org_id", name=op.f("pk_usage_alert_rules")),
+    )
+    op.create_table(
         "usage_counters",
         sa.Column("gateway_id", sa.String(length=40), nullable=False),
         sa.Column("owner", sa.String(length=40), nullable=False),
@@ -525,6 +532,28 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("usage_refused_hours", schema=None) as batch_op:
         batch_op.create_index("ix_usage_refused_hours_hour", ["hour"], unique=False)
+
+    op.create_table(
+        "usage_warnings",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=160), nullable=False),
+        sa.Column("threshold", sa.Integer(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("used", sa.BigInteger(), nullable=False),
+        sa.Column("quota", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_usage_warnings")),
+        sa.UniqueConstraint(
+            "org_id",
+            "name",
+            "threshold",
+            "until",
+            name=op.f("uq_usage_warnings_org_id_name_threshold_until"),
+        ),
+    )
+    with op.batch_alter_table("usage_warnings", schema=None) as batch_op:
+        batch_op.create_index("ix_usage_warnings_at", ["at"], unique=False)
 
     op.create_table(
         "users",
@@ -1843,6 +1872,10 @@ def downgrade() -> None:
         )
 
     op.drop_table("users")
+    with op.batch_alter_table("usage_warnings", schema=None) as batch_op:
+        batch_op.drop_index("ix_usage_warnings_at")
+
+    op.drop_table("usage_warnings")
     with op.batch_alter_table("usage_refused_hours", schema=None) as batch_op:
         batch_op.drop_index("ix_usage_refused_hours_hour")
 
@@ -1875,6 +1908,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_usage_counters_at")
 
     op.drop_table("usage_counters")
+    op.drop_table("usage_alert_rules")
     with op.batch_alter_table("throttles", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_throttles_ends_at"))
 

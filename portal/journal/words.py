@@ -21,6 +21,7 @@ WORDS = {
     "org:key:leaked": "Key found in public",
     "org:keys:seen": "List of keys opened",
     "org:key_rules:changed": "Rules for keys changed",
+    "org:alerts:changed": "Warnings of use changed",
     "org:tier:cancelled": "Planned tier cancelled",
     "org:grant:over": "Grant ran out",
 }

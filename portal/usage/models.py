@@ -4,11 +4,11 @@ There are no foreign keys: on PostgreSQL a row that points at a key holds up who
 revoke it. `org_id` leads every primary key, so that one organisation's figures lie together.
 """
 
-from sqlalchemy import BigInteger, Index, LargeBinary, String
+from sqlalchemy import JSON, BigInteger, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core.db import Base
-from portal.core.types import CreatedAt
+from portal.core.types import CreatedAt, PublicId
 
 MODEL_MAX = 64
 NAME_MAX = 160
@@ -146,3 +146,32 @@ class RefusedBatch(Base):
     row: Mapped[int | None]
     code: Mapped[str] = mapped_column(String(40))
     at: Mapped[CreatedAt]
+
+
+class AlertRules(Base):
+    """When an organisation wants to be warned: percentages of a limit. No row: the usual ones, by mail, too."""
+
+    __tablename__ = "usage_alert_rules"
+
+    org_id: Mapped[str] = mapped_column(String(ID_MAX), primary_key=True)
+    thresholds: Mapped[list[int]] = mapped_column(JSON)
+    by_mail: Mapped[bool]
+
+
+class UsageWarning(Base):
+    """That use reached a percentage of a limit. One for each threshold and window, which ends at `until`."""
+
+    __tablename__ = "usage_warnings"
+    __table_args__ = (
+        UniqueConstraint("org_id", "name", "threshold", "until"),
+        Index("ix_usage_warnings_at", "at"),
+    )
+
+    id: Mapped[PublicId]
+    org_id: Mapped[str] = mapped_column(String(ID_MAX))
+    name: Mapped[str] = mapped_column(String(NAME_MAX))
+    threshold: Mapped[int]
+    until: Mapped[int] = mapped_column(BigInteger)
+    used: Mapped[int] = mapped_column(BigInteger)
+    quota: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[int] = mapped_column(BigInteger)

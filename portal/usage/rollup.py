@@ -22,6 +22,7 @@ from portal.usage.models import (
     UsageDay,
     UsageHour,
     UsageMinute,
+    UsageWarning,
 )
 from portal.usage.packing import NOTHING, Figures, merged
 
@@ -61,6 +62,7 @@ KEPT: dict[type[Base], tuple[str, int]] = {
     UsageDay: ("day", HOURS_KEPT_SECONDS),
     RefusedHour: ("hour", HOURS_KEPT_SECONDS),
     MeterCounter: ("at", COUNTERS_KEPT_SECONDS),
+    UsageWarning: ("at", HOURS_KEPT_SECONDS),
 }
 
 
