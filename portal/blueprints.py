@@ -34,6 +34,7 @@ from portal.console import (
     limits,
     membership,
     own_data,
+    usage,
 )
 from portal.console import orgs as own_orgs
 from portal.console import views as console
@@ -61,6 +62,8 @@ from portal.transparency import cli as transparency_cli
 from portal.transparency import views as transparency
 from portal.transparency.records import build_checkpoint_records, build_entry_records
 from portal.upgrades import views as upgrades
+from portal.usage import api as usage_api
+from portal.usage import views as usage_warnings
 from portal.web import cli as web_cli
 
 # Who may pass, step by step: everyone (scanners sign what they report) …
@@ -81,6 +84,7 @@ EVERYONE = (
     resets,
     join,
     leaks,
+    usage_api,
 )
 # … from here a person …
 SIGNED_IN = (
@@ -100,6 +104,8 @@ SIGNED_IN = (
     key_acts,
     key_caps,
     key_rules,
+    usage,
+    usage_warnings,
     upgrades,
     votes,
 )

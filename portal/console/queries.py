@@ -10,6 +10,7 @@ from plimsoll.contract.terms import Tier
 from portal.changelog import words
 from portal.changelog.ahead import Outline, outline
 from portal.changelog.table import ALL_MODELS_TEXT, page_order
+from portal.console.hearing import Hearing, get_hearing
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.keys.models import ApiKey
@@ -19,6 +20,8 @@ from portal.orgs.policy import Permission, may
 from portal.orgs.queries import is_confirmed, role_of
 from portal.tiers.queries import current_assignment
 from portal.transparency.queries import signed_log
+from portal.usage.alerts import open_warnings
+from portal.usage.shown import Meter, WarningShown, get_meter, name_warnings
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class Dashboard:
     is_confirmed: bool
     may_issue: bool
     ahead: Outline
+    meter: Meter
+    hearing: Hearing
+    warnings: tuple[WarningShown, ...]
 
 
 def get_dashboard(session: Session, actor: Actor, org: Org) -> Dashboard:
@@ -62,6 +68,9 @@ def get_dashboard(session: Session, actor: Actor, org: Org) -> Dashboard:
         is_confirmed=is_confirmed(session, org.id),
         may_issue=may(role_of(session, actor, org.id), Permission.ISSUE_KEY),
         ahead=outline(log, at=now, tiers=[tier.slug]),
+        meter=get_meter(session, org.id),
+        hearing=get_hearing(session),
+        warnings=tuple(name_warnings(session, open_warnings(session, org.id))),
     )
 
 

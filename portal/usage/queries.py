@@ -25,6 +25,7 @@ __all__ = [
     "list_active_since",
     "meter",
     "refused_by_limit",
+    "series_of",
     "total",
     "usage_series",
 ]
@@ -71,17 +72,24 @@ def list_active_since(session: Session, at: datetime) -> set[str]:
 def usage_series(
     session: Session, org_id: str, *, start: int, end: int, step: int, by: str = By.MODEL
 ) -> Series:
-    """The figures of start ≤ t < end by model or by key, summed over each step; those without use are left out.
+    """`series_of` with the span in its parts."""
+    return series_of(session, org_id, Span(start, end, step), by=by)
 
-    Minutes are known by model and for 35 days, hours for 400. Raises ValueError for a finer step.
+
+def series_of(
+    session: Session, org_id: str, span: Span, *, by: str = By.MODEL, model: str | None = None
+) -> Series:
+    """The figures of a span by model or by key, summed over each step; those without use are left out.
+
+    `model` leaves out all others. Minutes are known by model and for 35 days, hours for 400. Raises
+    ValueError for a finer step.
     """
-    span, by = Span(start, end, step), By(by)
-    is_fine = by is By.MODEL and span.end - span.start <= MINUTES_KEPT_SECONDS
-    finest = MINUTE if is_fine else HOUR
+    by = By(by)
+    finest = MINUTE if _is_fine(span, by) else HOUR
     if span.step % finest:
         raise ValueError(f"figures by {by} over this span come in steps of {finest} seconds")
     series: Series = defaultdict(dict)
-    for name, at, figures in _figures(session, org_id, span, by=by, is_fine=is_fine):
+    for name, at, figures in _figures(session, org_id, span, by=by, model=model):
         slot = at - (at - span.start) % span.step
         line = series[name]
         line[slot] = line.get(slot, NOTHING).plus(figures)
@@ -112,9 +120,12 @@ def refused_by_limit(session: Session, org_id: str, span: Span) -> dict[str, int
 
 
 def _figures(
-    session: Session, org_id: str, span: Span, *, by: By, is_fine: bool
+    session: Session, org_id: str, span: Span, *, by: By, model: str | None
 ) -> Iterator[tuple[str, int, Figures]]:
     """Line, instant and figures, in no order; one line and instant may come more than once."""
+    # Where hours are all that is asked for, there are far fewer of them to read.
+    is_in_hours = not any(each % HOUR for each in (span.start, span.end, span.step))
+    is_fine = _is_fine(span, by) and not is_in_hours
     if is_fine:
         rows = _select(UsageMinute, UsageMinute.model, UsageMinute.minute)
         rows = rows.where(UsageMinute.org_id == org_id, *_within(UsageMinute.minute, span))
@@ -127,6 +138,9 @@ def _figures(
         packed = HourPack.key_id if by is By.KEY else HourPack.model
         packs = select(packed, HourPack.day, HourPack.counts)
         packs = packs.where(HourPack.org_id == org_id, *_touching(HourPack.day, span, DAY))
+    if model is not None:
+        rows = rows.where((UsageMinute if is_fine else UsageHour).model == model)
+        packs = packs.where((MinutePack if is_fine else HourPack).model == model)
     for line, at, *figures in session.execute(rows):
         yield line, at, Figures(*figures)
     slot_seconds = MINUTE if is_fine else HOUR
@@ -135,6 +149,10 @@ def _figures(
             at = start + slot * slot_seconds
             if span.start <= at < span.end:
                 yield line, at, each
+
+
+def _is_fine(span: Span, by: By) -> bool:
+    return by is By.MODEL and span.end - span.start <= MINUTES_KEPT_SECONDS
 
 
 def _select(model: type[UsageMinute | UsageHour], *columns: Any) -> Select[Any]:

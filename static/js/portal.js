@@ -31,9 +31,22 @@ function localiseTime(element) {
   element.textContent = localInstant.format(instant);
 }
 
+/** data-poll="<seconds>": a link that htmx follows by itself after a while, but not while nobody looks. */
+function poll(link) {
+  const go = () => {
+    if (document.hidden) document.addEventListener("visibilitychange", go, { once: true });
+    else if (link.isConnected) link.dispatchEvent(new Event("poll"));
+  };
+  const wait = () => setTimeout(go, Number(link.dataset.poll) * 1000);
+  // What comes back brings a link of its own; where nothing came, this one tries again.
+  link.addEventListener("htmx:afterRequest", (event) => { if (!event.detail.successful) wait(); });
+  wait();
+}
+
 const behaviours = [
   ["[data-copy]", enableCopy],
   ["time[data-local-time]", localiseTime],
+  ["[data-poll]", poll],
 ];
 
 // htmx announces the whole page once it starts, and a second listener would copy twice.

@@ -74,6 +74,10 @@ NEEDS = {
     "upgrades.submit_request": Permission.REQUEST_UPGRADE,
     "upgrades.tier": Permission.SEE_ORG,
     "upgrades.withdraw": Permission.REQUEST_UPGRADE,
+    "usage.export": Permission.SEE_USAGE,
+    "usage.usage": Permission.SEE_USAGE,
+    "usage_warnings.change_alerts": Permission.MANAGE_ALERTS,
+    "usage_warnings.warnings": Permission.SEE_USAGE,
 }
 SIGNED_OUT, FOREIGN = "signed out", "foreign"
 # A page, a redirect to one, a form sent back, an act whose state is over: all but the refusals below.

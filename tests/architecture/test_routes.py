@@ -64,6 +64,7 @@ PUBLIC = {
     "transparency.checkpoint",
     "transparency.entries",
     "upgrades.upgrades",
+    "usage_api.my_limits",
 }
 VALUES = {"org": "acme", "key": "key_00000000000000000000000000", "number": 1}
 

@@ -90,6 +90,9 @@ MEMBER = (
     "/orgs/acme/keys/{key}/rotate",
     "/orgs/acme/keys/{key}/caps",
     "/orgs/acme/settings/keys",
+    "/orgs/acme/usage",
+    "/orgs/acme/usage?span=month&by=key",
+    "/orgs/acme/usage/warnings",
     "/orgs/acme/tier",
     "/orgs/gull/tier/scale/request",
     "/orgs/acme/requests/{request}",
@@ -198,6 +201,8 @@ NO_PAGES = {
     "sync.state",
     "transparency.checkpoint",
     "transparency.entries",
+    "usage.export",
+    "usage_api.my_limits",
 }
 SCREENS = {"light": 1280, "dark": 360}
 
