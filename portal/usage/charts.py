@@ -167,8 +167,9 @@ def nice(highest: int) -> int:
     """The top of a scale: a round number that is not below the highest."""
     if highest <= 1:
         return 1
-    size = 10 ** (len(str(highest)) - 1)
-    return next(round(step * size) for step in _NICE if round(step * size) >= highest)
+    size: int = 10 ** (len(str(highest)) - 1)
+    tops = (round(step * size) for step in _NICE)
+    return next(top for top in tops if top >= highest)
 
 
 def _steps(top: int) -> list[int]:

@@ -87,3 +87,26 @@ def test_the_cdns_file_is_the_one_that_pages_ask_for():
     digest = hashlib.sha384(npm_file(HTMX_FILE).read_bytes()).digest()
 
     assert f"sha384-{base64.b64encode(digest).decode()}" == HTMX_INTEGRITY
+
+
+def test_the_meter_looks_again_by_itself_but_not_while_nobody_looks(page, portal, cast, sign_in):
+    sign_in(cast.ada)
+    # The page's own waits are seconds; whether it is hidden is what the test says.
+    page.add_init_script(
+        """window.isAway = true;
+        Object.defineProperty(document, "hidden", { get: () => window.isAway });
+        const wait = window.setTimeout;
+        window.setTimeout = (act, after, ...rest) => wait(act, after / 50, ...rest);"""
+    )
+    asked: list[str] = []
+    page.on("request", lambda sent: asked.append(sent.url) if "seen=" in sent.url else None)
+    page.goto(f"{portal}/orgs/acme/usage")
+    page.wait_for_function("window.htmx !== undefined")
+
+    page.wait_for_timeout(500)
+    assert asked == []
+    page.evaluate("window.isAway = false; document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_selector('[data-poll="20"]')
+
+    assert len(asked) >= 2
+    assert page.get_by_role("heading", name="Your limits now").count() == 1

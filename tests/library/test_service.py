@@ -285,3 +285,26 @@ def test_health_says_that_an_entry_is_not_understood(service: Service) -> None:
 
     assert (report["ready"], report["log_problem"]) == (True, "entry_not_understood")
     assert "plimsoll_log_trusted 0" in service.http.get("/metrics").text
+
+
+def test_limits_say_what_is_announced_and_nothing_where_nothing_is(service: Service) -> None:
+    key = service.portal.add_key(service.portal.add_org("build"))
+    service.level()
+    headers = {"x-api-key": key.secret}
+    before = service.http.get("/limits", headers=headers)
+    cell = {"tier": "build", "metric": "requests", "kind": "bucket", "period": 60}
+    rows = [{**cell, "model": "sonnet-5", "quota": 60}, {**cell, "model": "opus-5", "quota": None}]
+    service.portal.announce({"rows": rows}, effective_in=40 * 86_400)
+    service.level()
+
+    answer = service.http.get("/limits", headers=headers)
+
+    assert set(before.json()) == {"limits"}
+    assert "Plimsoll-Limit-Change" not in before.headers
+    assert [
+        (each["limit"], each["change"], each["quota"]) for each in answer.json()["announced"]
+    ] == [
+        ("build.opus-5.requests.1m", 2, None),
+        ("build.sonnet-5.requests.1m", 2, 60),
+    ]
+    assert answer.headers["Plimsoll-Limit-Change"].startswith("2;effective=@")
