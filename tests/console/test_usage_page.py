@@ -82,6 +82,17 @@ def test_silence_is_never_shown_as_nothing_used(wire, as_cleo, line, clock):
     assert "may refuse where a line still shows room" in as_cleo.get(PAGE).text
 
 
+def test_what_is_known_of_a_part_is_said_to_be_the_least(line, as_cleo, cast, clock):
+    tell(line, cast.acme.id, REQUESTS, bucket(clock, 900, seconds=600))
+    clock.advance(minutes=2)
+
+    page = as_cleo.get(PAGE)
+
+    assert "Not every gateway is heard, so a limit may be reached." in lead(page)
+    assert "at least 700 of 1,000 requests this minute" in page.text
+    assert "at most 300 left" in page.text
+
+
 def test_what_never_reported_and_what_is_not_enrolled_are_told_apart(as_cleo, sessions, clock):
     assert lead(as_cleo.get(PAGE)) == "No gateway is enrolled: nothing is counted yet."
     enrol(sessions)
