@@ -34,6 +34,7 @@ from portal.console import (
     limits,
     membership,
     own_data,
+    portal_api,
     usage,
 )
 from portal.console import orgs as own_orgs
@@ -47,6 +48,7 @@ from portal.feedback import views as feedback
 from portal.feedback import vote_views as votes
 from portal.journal import cli as journal_cli
 from portal.keys import act_views as key_acts
+from portal.keys import api as keys_api
 from portal.keys import cap_views as key_caps
 from portal.keys import leak_api as leaks
 from portal.keys import rule_views as key_rules
@@ -58,6 +60,9 @@ from portal.orgs import views as orgs
 from portal.sync import cli as sync_cli
 from portal.sync import views as sync
 from portal.tiers.queries import build_org_records
+from portal.tokens import api as tokens_api
+from portal.tokens import org_views as org_tokens
+from portal.tokens import views as tokens
 from portal.transparency import cli as transparency_cli
 from portal.transparency import views as transparency
 from portal.transparency.records import build_checkpoint_records, build_entry_records
@@ -66,7 +71,7 @@ from portal.usage import api as usage_api
 from portal.usage import views as usage_warnings
 from portal.web import cli as web_cli
 
-# Who may pass, step by step: everyone (scanners sign what they report) …
+# Who may pass, step by step: everyone (scanners sign what they report, programs show a token) …
 EVERYONE = (
     transparency,
     changelog,
@@ -75,6 +80,7 @@ EVERYONE = (
     subscriptions,
     limits,
     docs,
+    portal_api,
     health,
     feedback,
     posts,
@@ -85,6 +91,8 @@ EVERYONE = (
     join,
     leaks,
     usage_api,
+    tokens_api,
+    keys_api,
 )
 # … from here a person …
 SIGNED_IN = (
@@ -94,6 +102,7 @@ SIGNED_IN = (
     journal,
     leaving,
     own_data,
+    tokens,
     console,
     own_orgs,
     orgs,
@@ -106,6 +115,7 @@ SIGNED_IN = (
     key_rules,
     usage,
     usage_warnings,
+    org_tokens,
     upgrades,
     votes,
 )

@@ -577,57 +577,66 @@ def upgrade() -> None:
         batch_op.create_index("uq_users_email", [sa.literal_column("lower(email)")], unique=True)
 
     op.create_table(
-        "api_keys",
+        "access_tokens",
         sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("org_id", sa.String(length=40), nullable=False),
-        sa.Column("name", sa.String(length=80), nullable=False),
-        sa.Column("name_folded", sa.String(length=240), nullable=False),
-        sa.Column("prefix", sa.String(length=40), nullable=False),
-        sa.Column("last_four", sa.String(length=4), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=True),
+        sa.Column("org_id", sa.String(length=40), nullable=True),
         sa.Column(
-            "environment",
+            "role",
             sa.Enum(
-                "live",
-                "test",
-                name="environment",
+                "owner",
+                "manager",
+                "developer",
+                "viewer",
+                name="role",
                 native_enum=False,
                 create_constraint=True,
                 length=32,
             ),
-            nullable=False,
+            nullable=True,
         ),
-        sa.Column("lineage", sa.String(length=40), nullable=False),
-        sa.Column("models", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("networks", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("caps", sa.JSON(), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("name_folded", sa.String(length=240), nullable=False),
+        sa.Column("scopes", sa.JSON(), nullable=False),
+        sa.Column("prefix", sa.String(length=40), nullable=False),
+        sa.Column("last_four", sa.String(length=4), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("created_by", sa.String(length=40), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("remind_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("paused_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("successor_id", sa.String(length=40), nullable=True),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_by", sa.String(length=40), nullable=True),
-        sa.Column("revoked_reason", sa.String(length=500), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["created_by"], ["users.id"], name=op.f("fk_api_keys_created_by_users")
+        sa.CheckConstraint(
+            "(user_id IS NULL) <> (org_id IS NULL) AND (org_id IS NULL) = (role IS NULL)",
+            name=op.f("ck_access_tokens_holder"),
         ),
-        sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_api_keys_org_id_orgs")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
-        sa.UniqueConstraint("digest", name=op.f("uq_api_keys_digest")),
+        sa.ForeignKeyConstraint(
+            ["created_by"], ["users.id"], name=op.f("fk_access_tokens_created_by_users")
+        ),
+        sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_access_tokens_org_id_orgs")),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_access_tokens_user_id_users")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_access_tokens")),
+        sa.UniqueConstraint("digest", name=op.f("uq_access_tokens_digest")),
     )
-    with op.batch_alter_table("api_keys", schema=None) as batch_op:
-        batch_op.create_index("ix_api_keys_lineage", ["lineage"], unique=False)
-        batch_op.create_index(batch_op.f("ix_api_keys_org_id"), ["org_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_api_keys_remind_at"), ["remind_at"], unique=False)
+    with op.batch_alter_table("access_tokens", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_access_tokens_org_id"), ["org_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_access_tokens_user_id"), ["user_id"], unique=False)
         batch_op.create_index(
-            "uq_api_keys_org_id_name_folded",
+            "uq_access_tokens_org_id_name_folded",
             ["org_id", "name_folded"],
             unique=True,
-            sqlite_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
-            postgresql_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
+            sqlite_where=sa.text("revoked_at IS NULL"),
+            postgresql_where=sa.text("revoked_at IS NULL"),
+        )
+        batch_op.create_index(
+            "uq_access_tokens_user_id_name_folded",
+            ["user_id", "name_folded"],
+            unique=True,
+            sqlite_where=sa.text("revoked_at IS NULL"),
+            postgresql_where=sa.text("revoked_at IS NULL"),
         )
 
     op.create_table(
@@ -1232,6 +1241,67 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_user_sessions_user_id"), ["user_id"], unique=False)
 
     op.create_table(
+        "api_keys",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("org_id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("name_folded", sa.String(length=240), nullable=False),
+        sa.Column("prefix", sa.String(length=40), nullable=False),
+        sa.Column("last_four", sa.String(length=4), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column(
+            "environment",
+            sa.Enum(
+                "live",
+                "test",
+                name="environment",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("lineage", sa.String(length=40), nullable=False),
+        sa.Column("models", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("networks", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("caps", sa.JSON(), nullable=False),
+        sa.Column("created_by", sa.String(length=40), nullable=True),
+        sa.Column("token_id", sa.String(length=40), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("remind_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("paused_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("successor_id", sa.String(length=40), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_by", sa.String(length=40), nullable=True),
+        sa.Column("revoked_reason", sa.String(length=500), nullable=True),
+        sa.CheckConstraint(
+            "(created_by IS NULL) <> (token_id IS NULL)", name=op.f("ck_api_keys_issuer")
+        ),
+        sa.ForeignKeyConstraint(
+            ["created_by"], ["users.id"], name=op.f("fk_api_keys_created_by_users")
+        ),
+        sa.ForeignKeyConstraint(["org_id"], ["orgs.id"], name=op.f("fk_api_keys_org_id_orgs")),
+        sa.ForeignKeyConstraint(
+            ["token_id"], ["access_tokens.id"], name=op.f("fk_api_keys_token_id_access_tokens")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
+        sa.UniqueConstraint("digest", name=op.f("uq_api_keys_digest")),
+    )
+    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.create_index("ix_api_keys_lineage", ["lineage"], unique=False)
+        batch_op.create_index(batch_op.f("ix_api_keys_org_id"), ["org_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_api_keys_remind_at"), ["remind_at"], unique=False)
+        batch_op.create_index(
+            "uq_api_keys_org_id_name_folded",
+            ["org_id", "name_folded"],
+            unique=True,
+            sqlite_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
+            postgresql_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
+        )
+
+    op.create_table(
         "attention_holds",
         sa.Column("thread_id", sa.String(length=40), nullable=False),
         sa.Column("change", sa.Integer(), nullable=False),
@@ -1418,19 +1488,6 @@ def upgrade() -> None:
         )
 
     op.create_table(
-        "key_leaks",
-        sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("key_id", sa.String(length=40), nullable=False),
-        sa.Column("url", sa.String(length=1000), nullable=False),
-        sa.Column("source", sa.String(length=40), nullable=False),
-        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["key_id"], ["api_keys.id"], name=op.f("fk_key_leaks_key_id_api_keys")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_key_leaks")),
-        sa.UniqueConstraint("key_id", "url", name=op.f("uq_key_leaks_key_id_url")),
-    )
-    op.create_table(
         "posts",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("thread_id", sa.String(length=40), nullable=False),
@@ -1524,6 +1581,19 @@ def upgrade() -> None:
     with op.batch_alter_table("votes", schema=None) as batch_op:
         batch_op.create_index("ix_votes_user_id", ["user_id", "created_at"], unique=False)
 
+    op.create_table(
+        "key_leaks",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("key_id", sa.String(length=40), nullable=False),
+        sa.Column("url", sa.String(length=1000), nullable=False),
+        sa.Column("source", sa.String(length=40), nullable=False),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["key_id"], ["api_keys.id"], name=op.f("fk_key_leaks_key_id_api_keys")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_key_leaks")),
+        sa.UniqueConstraint("key_id", "url", name=op.f("uq_key_leaks_key_id_url")),
+    )
     op.create_table(
         "moderation_records",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -1690,6 +1760,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_moderation_records_thread_id"))
 
     op.drop_table("moderation_records")
+    op.drop_table("key_leaks")
     with op.batch_alter_table("votes", schema=None) as batch_op:
         batch_op.drop_index("ix_votes_user_id")
 
@@ -1711,7 +1782,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_posts_author_id")
 
     op.drop_table("posts")
-    op.drop_table("key_leaks")
     with op.batch_alter_table("internal_notes", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_internal_notes_thread_id"))
 
@@ -1747,6 +1817,17 @@ def downgrade() -> None:
     op.drop_table("change_holds")
     op.drop_table("change_drafts")
     op.drop_table("attention_holds")
+    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_api_keys_org_id_name_folded",
+            sqlite_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
+            postgresql_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
+        )
+        batch_op.drop_index(batch_op.f("ix_api_keys_remind_at"))
+        batch_op.drop_index(batch_op.f("ix_api_keys_org_id"))
+        batch_op.drop_index("ix_api_keys_lineage")
+
+    op.drop_table("api_keys")
     with op.batch_alter_table("user_sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_user_sessions_user_id"))
         batch_op.drop_index(
@@ -1852,17 +1933,21 @@ def downgrade() -> None:
     op.drop_table("email_changes")
     op.drop_table("changes")
     op.drop_table("changelog_reads")
-    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+    with op.batch_alter_table("access_tokens", schema=None) as batch_op:
         batch_op.drop_index(
-            "uq_api_keys_org_id_name_folded",
-            sqlite_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
-            postgresql_where=sa.text("revoked_at IS NULL AND superseded_at IS NULL"),
+            "uq_access_tokens_user_id_name_folded",
+            sqlite_where=sa.text("revoked_at IS NULL"),
+            postgresql_where=sa.text("revoked_at IS NULL"),
         )
-        batch_op.drop_index(batch_op.f("ix_api_keys_remind_at"))
-        batch_op.drop_index(batch_op.f("ix_api_keys_org_id"))
-        batch_op.drop_index("ix_api_keys_lineage")
+        batch_op.drop_index(
+            "uq_access_tokens_org_id_name_folded",
+            sqlite_where=sa.text("revoked_at IS NULL"),
+            postgresql_where=sa.text("revoked_at IS NULL"),
+        )
+        batch_op.drop_index(batch_op.f("ix_access_tokens_user_id"))
+        batch_op.drop_index(batch_op.f("ix_access_tokens_org_id"))
 
-    op.drop_table("api_keys")
+    op.drop_table("access_tokens")
     with op.batch_alter_table("users", schema=None) as batch_op:
         batch_op.drop_index("uq_users_email")
         batch_op.drop_index(

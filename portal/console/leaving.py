@@ -20,6 +20,7 @@ from portal.keys.closing import count_unrevoked, revoke_all_keys
 from portal.orgs import members
 from portal.orgs.errors import JoinedMeanwhile, LastOwner
 from portal.orgs.leaving import OrgToLeave, close, forget_addresses, list_orgs_to_leave
+from portal.tokens.commands import revoke_all_of_org, revoke_all_of_user
 from portal.upgrades.leaving import forget_contact
 from portal.web import responses
 from portal.web.session import session
@@ -65,6 +66,7 @@ def _locked(session: Session, user_id: str) -> tuple[User, list[OrgToLeave]]:
 def _delete(session: Session, *, actor: Actor, user: User, orgs: list[OrgToLeave]) -> None:
     who = nameless(actor)
     end(session, actor=who, subscriptions=list_subscriptions(session, user.id))
+    revoke_all_of_user(session, actor=who, user_id=user.id)
     # From here on nothing that is written names them: colleagues are told of a deleted account.
     addresses = erase(session, actor=actor, user=user)
     forget_contact(session, user_id=user.id, words=tombstone(user.id))
@@ -72,6 +74,7 @@ def _delete(session: Session, *, actor: Actor, user: User, orgs: list[OrgToLeave
     for each in orgs:
         if each.is_alone:
             revoke_all_keys(session, actor=who, org=each.org, reason=WHY)
+            revoke_all_of_org(session, actor=who, org=each.org)
             close(session, actor=who, org=each.org)
         else:
             members.leave(session, actor=who, org=each.org)

@@ -16,6 +16,7 @@ from portal.journal.queries import list_events_of
 from portal.journal.words import words
 from portal.keys.models import ApiKey
 from portal.orgs.models import Invitation, Membership, Org
+from portal.tokens.models import AccessToken
 from portal.upgrades.models import UpgradeRequest
 from portal.web.filters import iso
 
@@ -115,6 +116,12 @@ PARTS: dict[str, Callable[[Session, str], Row | Iterable[Row]]] = {
     ),
     "keys_issued": _plain(
         ApiKey, ApiKey.created_by, "id", "org_id", "name", "prefix", "created_at", "revoked_at"
+    ),
+    "access_tokens": _plain(
+        AccessToken,
+        AccessToken.created_by,
+        *("id", "org_id", "name", "prefix", "scopes", "created_at", "expires_at", "used_at"),
+        "revoked_at",
     ),
     "upgrade_requests": _plain(
         UpgradeRequest, UpgradeRequest.created_by, "id", "org_id", "created_at", "contact"

@@ -204,8 +204,10 @@ def _refuse_bulk_write(state: ORMExecuteState) -> None:
 
 
 @contextmanager
-def transaction(session: Session) -> Iterator[None]:
+def transaction(session: Session, *, wakes: bool = True) -> Iterator[None]:
     """One act: begin, do what stands inside, seal, commit, wake whoever waits; on any error roll back.
+
+    `wakes` False: for what nobody waits for, such as counts of tries.
 
     What the session read before is let go, since a read snapshot that is upgraded to a write fails at
     once on SQLite (EXACT 39): load what you change inside.
@@ -229,7 +231,8 @@ def transaction(session: Session) -> Iterator[None]:
         finally:
             session.info.pop("sealed", None)
     session.info.pop("flushed", None)
-    session.info["wakeup"].notify()
+    if wakes:
+        session.info["wakeup"].notify()
 
 
 def _begin(session: Session) -> None:

@@ -26,12 +26,14 @@ def record(
     Names and addresses of people stand under the names in `PERSONAL` and nowhere else.
     """
     personal = {name: details.pop(name) for name in PERSONAL & set(details)}
+    if actor.token:
+        details |= {"token": actor.token.name, "token_id": actor.token.id}
     event = {
         "id": new_id("evt"),
         "chain": org_id or PORTAL,
         "at": clock.now(),
         "tag": tag,
-        "actor_id": actor.user_id,
+        "actor_id": actor.id,
         "is_staff": actor.is_admin and actor.via is Via.WEB,
         "via": actor.via.value,
         "org_id": org_id,

@@ -16,8 +16,8 @@ from portal.journal.commands import record
 from portal.keys.errors import KeyEnded
 from portal.keys.models import ApiKey, KeyState
 from portal.orgs.models import Org
-from portal.orgs.policy import Permission, must_be_allowed
-from portal.orgs.queries import role_of
+from portal.orgs.policy import Permission
+from portal.orgs.queries import must_be_let
 from portal.tiers import words
 from portal.tiers.queries import current_assignment, current_grants
 from portal.tiers.words import Identity
@@ -67,7 +67,7 @@ def set_cap(
 
     Raises Forbidden, KeyEnded, Invalid (limit, quota).
     """
-    must_be_allowed(role_of(session, actor, key.org_id), Permission.EDIT_KEY)
+    must_be_let(session, actor, key.org_id, needs=Permission.EDIT_KEY)
     _must_live(key)
     held = _limits(session, org, policy(session, clock.timestamp())).get(limit)
     if held is None:
@@ -86,7 +86,7 @@ def remove_cap(session: Session, *, actor: Actor, key: ApiKey, limit: Identity) 
 
     A second time changes nothing. Raises Forbidden, KeyEnded.
     """
-    must_be_allowed(role_of(session, actor, key.org_id), Permission.EDIT_KEY)
+    must_be_let(session, actor, key.org_id, needs=Permission.EDIT_KEY)
     _must_live(key)
     left = [each for each in key.caps if _identity(Cap(**each)) != limit]
     if len(left) == len(key.caps):

@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from portal.core import clock
 from portal.core.actor import Actor
+from portal.core.anatomy import NewSecret, new_secret
 from portal.core.db import violates
 from portal.core.errors import Invalid
 from portal.core.ids import new_id
 from portal.core.upserts import upsert
 from portal.journal.commands import record
-from portal.keys.anatomy import NewSecret, new_secret
 from portal.keys.errors import KeyEnded, KeyRotated, NameTaken, NotConfirmed
 from portal.keys.models import ApiKey, Environment, KeyLastUse, KeyRules, KeyState
 from portal.keys.policy import (
@@ -27,8 +27,8 @@ from portal.keys.policy import (
 )
 from portal.keys.queries import get_allowance, get_rules
 from portal.orgs.models import Org
-from portal.orgs.policy import Permission, must_be_allowed
-from portal.orgs.queries import is_confirmed, role_of
+from portal.orgs.policy import Permission
+from portal.orgs.queries import is_confirmed, must_be_let, role_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +67,8 @@ def issue_key(
     Raises: Forbidden, NotAnIssuer, NotConfirmed, KeysMaxReached, NameTaken, Invalid (expires_at, models,
     networks).
     """
-    role, rules, now = role_of(session, actor, org.id), get_rules(session, org.id), clock.now()
-    must_be_allowed(role, Permission.ISSUE_KEY)
+    role = must_be_let(session, actor, org.id, needs=Permission.ISSUE_KEY)
+    rules, now = get_rules(session, org.id), clock.now()
     must_issue(rules, role)
     if not is_confirmed(session, org.id):
         raise NotConfirmed
@@ -102,6 +102,7 @@ def _add_key(
         models=sorted(request.models) or None,
         networks=normal_networks(request.networks),
         created_by=actor.user_id,
+        token_id=None if actor.user_id else actor.id,
         expires_at=request.expires_at,
         remind_at=next_notice(request.expires_at, after=clock.now()),
     )
@@ -121,7 +122,7 @@ def _flush_name(session: Session) -> None:
 
 def rename_key(session: Session, *, actor: Actor, key: ApiKey, name: str) -> None:
     """Give a key, locked by the caller, another name. Raises Forbidden, KeyEnded, KeyRotated, NameTaken."""
-    must_be_allowed(role_of(session, actor, key.org_id), Permission.EDIT_KEY)
+    must_be_let(session, actor, key.org_id, needs=Permission.EDIT_KEY)
     if key.revoked_at:
         raise KeyEnded("A revoked key keeps its name.")
     if key.successor_id:
@@ -140,7 +141,7 @@ def pause_key(session: Session, *, actor: Actor, key: ApiKey) -> None:
 
     Raises Forbidden, KeyEnded.
     """
-    must_be_allowed(role_of(session, actor, key.org_id), Permission.PAUSE_KEY)
+    must_be_let(session, actor, key.org_id, needs=Permission.PAUSE_KEY)
     if key.state(clock.now()) in {KeyState.REVOKED, KeyState.EXPIRED}:
         raise KeyEnded("This key has ended: gateways refuse it already.")
     pause(session, actor=actor, key=key)
@@ -159,7 +160,7 @@ def resume_key(session: Session, *, actor: Actor, key: ApiKey) -> None:
 
     Raises Forbidden, KeyEnded.
     """
-    must_be_allowed(role_of(session, actor, key.org_id), Permission.PAUSE_KEY)
+    must_be_let(session, actor, key.org_id, needs=Permission.PAUSE_KEY)
     if key.state(clock.now()) in {KeyState.REVOKED, KeyState.EXPIRED}:
         raise KeyEnded("This key has ended: it cannot be resumed.")
     if key.paused_at is None:
@@ -170,7 +171,7 @@ def resume_key(session: Session, *, actor: Actor, key: ApiKey) -> None:
 
 def revoke_key(session: Session, *, actor: Actor, key: ApiKey, reason: str) -> None:
     """Revoke, for ever, a key that the caller has locked. A second time changes nothing. Raises Forbidden."""
-    must_be_allowed(role_of(session, actor, key.org_id), Permission.REVOKE_KEY)
+    must_be_let(session, actor, key.org_id, needs=Permission.REVOKE_KEY)
     _revoke(session, actor=actor, key=key, reason=reason)
 
 
@@ -182,9 +183,9 @@ def revoke_keys_of(
     Call it while both are members, and before anything that writes to the journal: other acts lock the
     key first and the journal after it. Returns what it revoked. Raises Forbidden.
     """
-    role = role_of(session, actor, org.id)
+    role_of(session, actor, org.id)
     if actor.user_id != user_id:
-        must_be_allowed(role, Permission.REVOKE_KEY)
+        must_be_let(session, actor, org.id, needs=Permission.REVOKE_KEY)
     keys = session.scalars(
         select(ApiKey)
         .where(ApiKey.org_id == org.id, ApiKey.created_by == user_id, ApiKey.revoked_at.is_(None))
@@ -200,14 +201,14 @@ def revoke_keys_of(
 def _revoke(session: Session, *, actor: Actor, key: ApiKey, reason: str) -> None:
     if key.revoked_at:
         return
-    key.revoked_at, key.revoked_by, key.revoked_reason = clock.now(), actor.user_id, reason
+    key.revoked_at, key.revoked_by, key.revoked_reason = clock.now(), actor.id, reason
     key.remind_at = None
     _journal(session, actor, key, tag="org:key:revoked", reason=reason)
 
 
 def set_rules(session: Session, *, actor: Actor, org: Org, rules: Rules) -> None:
     """Say what an organisation, locked by the caller, asks of its keys from now on. Raises Forbidden."""
-    must_be_allowed(role_of(session, actor, org.id), Permission.MANAGE_ORG)
+    must_be_let(session, actor, org.id, needs=Permission.MANAGE_ORG)
     before = get_rules(session, org.id)
     if rules == before:
         return

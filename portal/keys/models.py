@@ -44,6 +44,7 @@ class ApiKey(Touching, Base):
             postgresql_where=LIVE_ROWS,
         ),
         Index("ix_api_keys_lineage", "lineage"),
+        CheckConstraint("(created_by IS NULL) <> (token_id IS NULL)", name="issuer"),
     )
 
     id: Mapped[PublicId]
@@ -58,7 +59,9 @@ class ApiKey(Touching, Base):
     models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     networks: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     caps: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
-    created_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    # Issued by an organisation's access token, which goes on when whoever made it has left.
+    token_id: Mapped[str | None] = mapped_column(ForeignKey("access_tokens.id"))
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[UtcDateTime | None]
     # When to tell people next that the end is near; looked for after each commit.

@@ -12,10 +12,12 @@ from plimsoll.contract.terms import Tier
 from portal.accounts.models import User
 from portal.core import clock
 from portal.core.errors import NotFound
+from portal.core.paging import Order, Page, fetch_page
 from portal.keys.models import ApiKey, KeyLastUse, KeyLeak, KeyRules, KeyState
 from portal.keys.policy import Rules
 from portal.orgs.models import Membership, Org, Role
 from portal.tiers.queries import current_assignment
+from portal.tokens.models import AccessToken
 from portal.transparency.queries import policy
 
 PAGE = 100
@@ -54,6 +56,16 @@ class KeyRow:
 
 
 @dataclass(frozen=True)
+class FullKey:
+    """A key, who issued it, when it was last used, and the instant at which that was read."""
+
+    key: ApiKey
+    issued_by: str
+    used_at: datetime | None
+    at: datetime
+
+
+@dataclass(frozen=True)
 class KeyList:
     """One page of the keys that a filter finds, and how many it finds in all."""
 
@@ -89,17 +101,24 @@ def list_keys(session: Session, org: Org, asked: KeyFilter | None = None) -> Key
     asked, now = asked or KeyFilter(), clock.now()
     found = (ApiKey.org_id == org.id, *_found_by(asked, now))
     rows = session.execute(
-        select(ApiKey, User.email, KeyLastUse.at)
-        .join(User, User.id == ApiKey.created_by)
+        select(ApiKey, _issuer(), KeyLastUse.at)
         .outerjoin(KeyLastUse, KeyLastUse.key_id == ApiKey.id)
         .where(*found)
         .order_by(ApiKey.revoked_at.is_not(None), ApiKey.created_at.desc(), ApiKey.id)
         .limit(PAGE)
         .offset((asked.page - 1) * PAGE)
     )
-    shown = [_row(key, by=email, used_at=used_at, now=now) for key, email, used_at in rows]
+    shown = [_row(key, by=by, used_at=used_at, now=now) for key, by, used_at in rows]
     count = session.scalar(select(func.count()).select_from(ApiKey).where(*found)) or 0
     return KeyList(rows=shown, count=count, asked=asked)
+
+
+def _issuer() -> ColumnElement[str]:
+    """Who issued a key: a person by address, or an organisation's access token by name."""
+    person = select(User.email).where(User.id == ApiKey.created_by)
+    token = select(AccessToken.name).where(AccessToken.id == ApiKey.token_id)
+    found = (each.correlate(ApiKey).scalar_subquery() for each in (person, token))
+    return func.coalesce(*found)
 
 
 def _row(key: ApiKey, *, by: str, used_at: datetime | None, now: datetime) -> KeyRow:
@@ -150,6 +169,34 @@ def _is_in(state: KeyState, now: datetime) -> ColumnElement[bool]:
         KeyState.PAUSED: and_(alive, ApiKey.paused_at.is_not(None)),
         KeyState.ACTIVE: and_(alive, ApiKey.paused_at.is_(None)),
     }[state]
+
+
+def get_key_page(
+    session: Session, org: Org, asked: KeyFilter, *, cursor: str | None, size: int
+) -> Page[FullKey]:
+    """As `list_keys`, by cursor and newest first, revoked or not. Raises BadCursor."""
+    now = clock.now()
+    found = select(ApiKey).where(ApiKey.org_id == org.id, *_found_by(asked, now))
+    page = fetch_page(session, found, order=Order(ApiKey.id), cursor=cursor, size=size)
+    said = _said_of(session, [key.id for key in page.items])
+    return page.map(lambda key: FullKey(key, *said[key.id], now))
+
+
+def get_full_key(session: Session, key: ApiKey) -> FullKey:
+    """A key that the caller has loaded, with what stands beside it."""
+    return FullKey(key, *_said_of(session, [key.id])[key.id], clock.now())
+
+
+def _said_of(session: Session, ids: Collection[str]) -> dict[str, tuple[str, datetime | None]]:
+    """Who issued keys, and when they were last used."""
+    query = select(ApiKey.id, _issuer(), KeyLastUse.at)
+    query = query.outerjoin(KeyLastUse, KeyLastUse.key_id == ApiKey.id).where(ApiKey.id.in_(ids))
+    return {key_id: (by, used_at) for key_id, by, used_at in session.execute(query)}
+
+
+def find_org_of(session: Session, key_id: str) -> str | None:
+    """Which organisation a key is of. It says nothing of who may see it."""
+    return session.scalar(select(ApiKey.org_id).where(ApiKey.id == key_id))
 
 
 def get_key(session: Session, org: Org, *, key_id: str, for_update: bool = False) -> ApiKey:
@@ -222,7 +269,7 @@ def get_story(session: Session, key: ApiKey) -> KeyStory:
         if each.id in others and each.successor_id and each.created_at <= key.created_at
     )
     return KeyStory(
-        issued_by=session.scalar(select(User.email).where(User.id == key.created_by)) or "",
+        issued_by=session.scalar(select(_issuer()).where(ApiKey.id == key.id)) or "",
         use=use,
         olds=tuple(each for each in olds if each.state in {KeyState.ACTIVE, KeyState.PAUSED}),
         successor=others.get(key.successor_id or ""),

@@ -7,9 +7,9 @@ from sqlalchemy.orm import Session
 
 from portal.core import clock
 from portal.core.actor import Actor
+from portal.core.anatomy import NewSecret, new_secret
 from portal.core.ids import new_id
 from portal.journal.commands import record
-from portal.keys.anatomy import NewSecret, new_secret
 from portal.keys.commands import IssuedKey
 from portal.keys.errors import KeyEnded, KeyRotated
 from portal.keys.models import ApiKey, KeyState
@@ -25,8 +25,8 @@ from portal.keys.policy import (
 )
 from portal.keys.queries import get_allowance, get_rules
 from portal.orgs.models import Org
-from portal.orgs.policy import Permission, must_be_allowed
-from portal.orgs.queries import role_of
+from portal.orgs.policy import Permission
+from portal.orgs.queries import must_be_let
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,8 @@ def rotate_key(
     No counter is reset: gateways count by organisation and lineage.
     Raises: Forbidden, NotAnIssuer, KeyEnded, KeyRotated, KeysMaxReached, Invalid (grace_seconds, expires_at).
     """
-    role, rules = role_of(session, actor, org.id), get_rules(session, org.id)
-    must_be_allowed(role, Permission.ROTATE_KEY)
+    role = must_be_let(session, actor, org.id, needs=Permission.ROTATE_KEY)
+    rules = get_rules(session, org.id)
     must_issue(rules, role)
     must_be_rotatable(key)
     # Whole seconds, as the wire has them: portal and gateways end the old key at the same instant.
@@ -110,6 +110,7 @@ def _successor(
         networks=key.networks,
         caps=key.caps,
         created_by=actor.user_id,
+        token_id=None if actor.user_id else actor.id,
         expires_at=expires_at,
         remind_at=next_notice(expires_at, after=clock.now()),
     )

@@ -1,6 +1,12 @@
 from portal.core.errors import Conflict, Forbidden, Gone, Invalid, PortalError
 
 
+class OutOfScope(Forbidden):
+    """The role would do; the access token was given less."""
+
+    code = "scope_missing"
+
+
 class OrgMoved(PortalError):
     """No failure: the organisation has another slug now, and the caller may see it under that one."""
 

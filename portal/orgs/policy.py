@@ -5,8 +5,9 @@ import unicodedata
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from portal.core.actor import Actor
 from portal.core.errors import Forbidden
-from portal.orgs.errors import BadSlug, InvitationOver
+from portal.orgs.errors import BadSlug, InvitationOver, OutOfScope
 from portal.orgs.models import Invitation, Role
 
 SLUG_MAX = 40
@@ -61,6 +62,42 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
 }
 
 
+class Scope(StrEnum):
+    """What an access token is given at most; the role still has its say."""
+
+    KEYS_READ = "keys:read"
+    KEYS_WRITE = "keys:write"
+    USAGE_READ = "usage:read"
+    ORG_MANAGE = "org:manage"
+
+
+_KEYS_READ = frozenset({Permission.SEE_ORG, Permission.SEE_KEYS})
+
+# What stands in no scope is done by people alone: to hand an organisation over, to make further tokens, to speak.
+IN_SCOPE: dict[Scope, frozenset[Permission]] = {
+    Scope.KEYS_READ: _KEYS_READ,
+    # What an act on a key answers shows the key.
+    Scope.KEYS_WRITE: _KEYS_READ
+    | {
+        Permission.ISSUE_KEY,
+        Permission.EDIT_KEY,
+        Permission.ROTATE_KEY,
+        Permission.PAUSE_KEY,
+        Permission.REVOKE_KEY,
+    },
+    Scope.USAGE_READ: frozenset({Permission.SEE_ORG, Permission.SEE_USAGE}),
+    Scope.ORG_MANAGE: frozenset(
+        {
+            Permission.SEE_ORG,
+            Permission.MANAGE_ORG,
+            Permission.MANAGE_MEMBERS,
+            Permission.SEE_JOURNAL,
+            Permission.MANAGE_ALERTS,
+        }
+    ),
+}
+
+
 def may(role: Role, permission: Permission) -> bool:
     return permission in ALLOWED[role]
 
@@ -69,6 +106,17 @@ def must_be_allowed(role: Role, permission: Permission) -> None:
     """Raises Forbidden."""
     if not may(role, permission):
         raise Forbidden(f"Your role here, {role.value}, does not allow this.")
+
+
+def must_be_in_scope(actor: Actor, permission: Permission) -> None:
+    """Raises OutOfScope where the actor came with a token that was not given this."""
+    if actor.token is None:
+        return
+    wanted = [scope.value for scope, allowed in IN_SCOPE.items() if permission in allowed]
+    if actor.token.scopes.isdisjoint(wanted):
+        named = " or ".join(wanted)
+        text = f"This token lacks the scope {named}." if named else "No token may do this."
+        raise OutOfScope(text)
 
 
 def roles_given_by(role: Role) -> tuple[Role, ...]:

@@ -2,7 +2,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
@@ -10,7 +10,7 @@ from portal.core.actor import Actor
 from portal.core.errors import NotFound
 from portal.orgs.errors import OrgMoved
 from portal.orgs.models import Membership, Org, OrgSlug, Role
-from portal.orgs.policy import Permission, must_be_allowed
+from portal.orgs.policy import Permission, must_be_allowed, must_be_in_scope
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,39 @@ def get_org(
 
     Raises NotFound for outsiders, Forbidden for members without the right, OrgMoved under an old slug.
     """
-    query = (
-        select(Org, Membership.role)
-        .join(Membership, Membership.org_id == Org.id)
-        .where(Org.slug == slug, Membership.user_id == actor.user_id)
-    )
+    query = _seen_by(actor).where(Org.slug == slug)
     found = session.execute(query.with_for_update(of=Org) if for_update else query).first()
     if found is None:
         raise _not_here(session, actor, slug)
-    org, role = found
+    return _let(actor, *found, needs=needs)
+
+
+def get_org_by_id(
+    session: Session, actor: Actor, org_id: str, *, needs: Permission, for_update: bool = False
+) -> Org:
+    """As `get_org`, by the id, which never changes. Raises NotFound, Forbidden."""
+    query = _seen_by(actor).where(Org.id == org_id)
+    found = session.execute(query.with_for_update(of=Org) if for_update else query).first()
+    if found is None:
+        raise NotFound
+    return _let(actor, *found, needs=needs)
+
+
+def _seen_by(actor: Actor) -> Select[Org, Role]:
+    """The organisations that an actor sees, with the role there."""
+    if actor.token and actor.token.role:
+        role = literal(Role(actor.token.role), Membership.role.type)
+        return select(Org, role).where(Org.id == actor.token.org_id)
+    return (
+        select(Org, Membership.role)
+        .join(Membership, Membership.org_id == Org.id)
+        .where(Membership.user_id == actor.user_id)
+    )
+
+
+def _let(actor: Actor, org: Org, role: Role, *, needs: Permission) -> Org:
     must_be_allowed(role, needs)
+    must_be_in_scope(actor, needs)
     return org
 
 
@@ -58,14 +81,33 @@ def _not_here(session: Session, actor: Actor, slug: str) -> NotFound | OrgMoved:
 
 def role_of(session: Session, actor: Actor, org_id: str) -> Role:
     """The actor's role in an organisation. Raises NotFound for outsiders."""
-    role = session.scalar(
-        select(Membership.role).where(
-            Membership.org_id == org_id, Membership.user_id == actor.user_id
-        )
-    )
-    if role is None:
+    found = session.execute(_seen_by(actor).where(Org.id == org_id)).first()
+    if found is None:
         raise NotFound
+    return found[1]
+
+
+def must_be_let(session: Session, actor: Actor, org_id: str, *, needs: Permission) -> Role:
+    """The actor's role, which allows `needs`, as does the token that they came with.
+
+    Raises NotFound, Forbidden.
+    """
+    role = role_of(session, actor, org_id)
+    must_be_allowed(role, needs)
+    must_be_in_scope(actor, needs)
     return role
+
+
+def find_org_id(session: Session, named: str) -> str | None:
+    """Which organisation an id, a slug or a former slug means. It says nothing of who may see it."""
+    found = session.scalar(select(Org.id).where(or_(Org.id == named, Org.slug == named)))
+    return found or session.scalar(select(OrgSlug.org_id).where(OrgSlug.slug == named))
+
+
+def list_orgs_seen(session: Session, actor: Actor) -> list[tuple[Org, Role]]:
+    """The organisations that an actor sees, with the role in each, by name."""
+    rows = session.execute(_seen_by(actor).order_by(Org.name, Org.id))
+    return [(org, role) for org, role in rows]
 
 
 def get_org_as_admin(session: Session, actor: Actor, slug: str, *, for_update: bool = False) -> Org:
@@ -95,13 +137,7 @@ def list_orgs_of(session: Session, user_id: str) -> list[Org]:
 
 def list_memberships(session: Session, user_id: str) -> list[tuple[Org, Role]]:
     """A person's organisations with their role in each, by name: what the switcher shows."""
-    rows = session.execute(
-        select(Org, Membership.role)
-        .join(Membership, Membership.org_id == Org.id)
-        .where(Membership.user_id == user_id)
-        .order_by(Org.name, Org.id)
-    )
-    return [(org, role) for org, role in rows]
+    return list_orgs_seen(session, Actor(user_id=user_id))
 
 
 def list_all_orgs(

@@ -70,7 +70,7 @@ def _must_be_text(form: object, field: Field) -> None:  # noqa: ARG001
 
 def _refuse_control(field: Field, *, allowed: str) -> None:
     text = field.data or ""
-    plain = "".join(char for char in text if char in allowed or not _is_control(char))
+    plain = "".join(char for char in text if char in allowed or not is_control(char))
     if plain != text:
         # The form comes back without them: HTML cannot carry some, and people cannot see any.
         field.data = plain
@@ -79,7 +79,7 @@ def _refuse_control(field: Field, *, allowed: str) -> None:
         )
 
 
-def _is_control(char: str) -> bool:
+def is_control(char: str) -> bool:
     return unicodedata.category(char) in _CONTROL or bool(_BIDIRECTIONAL.match(char))
 
 
@@ -119,7 +119,7 @@ def text_area_field(label: str, *, most: int, missing: str, **options: Any) -> T
     """Text of several lines, required; `missing` is said where there is none."""
     return TextAreaField(
         label,
-        filters=[_lines, tidy],
+        filters=[unix_lines, tidy],
         validators=[
             InputRequired(missing),
             Length(min=1, max=most, message=f"Use 1 to {most:,} characters."),
@@ -129,7 +129,7 @@ def text_area_field(label: str, *, most: int, missing: str, **options: Any) -> T
     )
 
 
-def _lines(value: str | None) -> str | None:
+def unix_lines(value: str | None) -> str | None:
     return value.replace("\r\n", "\n").replace("\r", "\n") if value else value
 
 

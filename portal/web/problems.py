@@ -14,12 +14,14 @@ log = logging.getLogger(__name__)
 MACHINE_PATHS = ("/sync/", "/api/", "/log/")
 TITLES = {
     400: "We could not read that request",
+    401: "You are not let in",
     403: "You may not do this",
     404: "Not found",
     405: "This address does not take that kind of request",
     409: "This changed in the meantime",
     410: "This link is no longer valid",
     413: "That is too large",
+    415: "We do not read that kind of body",
     422: "Something is not right yet",
     429: "Too many attempts",
     500: "Something went wrong on our side",

@@ -38,6 +38,8 @@ RATES = {
     "feedback_report": Rate(20, 3600),
     "sync_token": Rate(60, 60),  # wrong gateway tokens, by address
     "api_key": Rate(60, 60),  # wrong API keys, by address
+    "api_token": Rate(60, 60),  # wrong access tokens, by address
+    "api": Rate(600, 60),  # calls with one access token
 }
 
 
@@ -75,7 +77,7 @@ def take(name: str, subject: str) -> None:
     """
     rate, now = RATES[name], clock.timestamp()
     window, passed = divmod(now, rate.seconds)
-    with sessions()() as session, transaction(session):
+    with sessions()() as session, transaction(session, wakes=False):
         count = _add(
             session, name=name, subject=subject, window=window, ends_at=now - passed + rate.seconds
         )
@@ -86,7 +88,7 @@ def take(name: str, subject: str) -> None:
 def give_back(name: str, subject: str) -> None:
     """Take one try back: what went well is no guess, and must not lock anyone out."""
     rate = RATES[name]
-    with sessions()() as session, transaction(session):
+    with sessions()() as session, transaction(session, wakes=False):
         session.execute(
             update(ThrottleCount)
             .where(

@@ -50,6 +50,17 @@ PUBLIC = {
     "health.alive",
     "health.ready",
     "leaks.report_leaks",
+    "keys_api.issue_key",
+    "keys_api.key",
+    "keys_api.list_keys",
+    "keys_api.pause_key",
+    "keys_api.rename_key",
+    "keys_api.resume_key",
+    "keys_api.revoke_key",
+    "keys_api.rotate",
+    "portal_api.guide",
+    "portal_api.openapi",
+    "tokens_api.orgs",
     "join.invitation",
     "join.sign_up",
     "resets.ask",
@@ -135,11 +146,11 @@ def test_every_post_asks_for_the_token_of_the_form(app, client, cast):
 
 
 def is_spared(rule: Rule) -> bool:
-    return any(part in rule.rule for part in ("/sync/", "/unsubscribe/", "/api/v1/leaks"))
+    return any(part in rule.rule for part in ("/sync/", "/unsubscribe/", "/api/v1/"))
 
 
 def test_only_what_reads_no_cookie_is_spared_the_token(app, client):
-    """No browser sends by itself a gateway's token, a mail's signed address, or a scanner's signature."""
+    """No browser sends by itself a token, a mail's signed address, or a scanner's signature."""
     spared = {rule.rule for rule in rules(app, "POST") if is_spared(rule)}
 
     assert spared == {
@@ -147,6 +158,8 @@ def test_only_what_reads_no_cookie_is_spared_the_token(app, client):
         "/sync/v1/usage",
         "/changelog/unsubscribe/<token>",
         "/api/v1/leaks",
+        "/api/v1/keys",
+        *(f"/api/v1/keys/<key>/{act}" for act in ("pause", "rename", "resume", "revoke", "rotate")),
     }
     assert client.post("/sync/v1/report", headers={"Sync-Version": "1"}).status_code == 401
 

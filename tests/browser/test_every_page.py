@@ -32,7 +32,9 @@ from tests.support.factories import (
     make_key,
     make_move,
     make_org,
+    make_org_token,
     make_request,
+    make_token,
 )
 
 pytestmark = pytest.mark.browser
@@ -58,6 +60,7 @@ PUBLIC = (
     "/feedback/1/posts/{post}",
     "/feedback/1/posts/{reply}/history",
     "/docs",
+    "/docs/api",
     "/docs/gateway",
     "/docs/keys",
     "/docs/log",
@@ -120,6 +123,12 @@ MEMBER = (
     "/account/email",
     "/account/sessions",
     "/account/data",
+    "/account/tokens",
+    "/account/tokens/new",
+    "/account/tokens/{token}/revoke",
+    "/orgs/acme/tokens",
+    "/orgs/acme/tokens/new",
+    "/orgs/acme/tokens/{org_token}/revoke",
     "/account/delete",
     "/account/second-factor",
     "/logout",
@@ -197,8 +206,12 @@ NO_PAGES = {
     "health.alive",
     "health.ready",
     "journal.export",
+    "keys_api.key",
+    "keys_api.list_keys",
+    "portal_api.openapi",
     "static",
     "sync.state",
+    "tokens_api.orgs",
     "transparency.checkpoint",
     "transparency.entries",
     "usage.export",
@@ -227,6 +240,8 @@ class Things:
     post: str
     reply: str
     hidden: str
+    token: str
+    org_token: str
 
 
 @pytest.fixture
@@ -240,22 +255,22 @@ def things(sessions, settings, cast) -> Things:
         suspend_org(session, actor=CLI, org=delta, reason="For the picture.")
         add_gateway(session, actor=CLI, name="gw-1", brand="plim")
         invitation, invited = make_invitation(session, org=acme)
-        root = session.get_one(User, cast.root.user_id)
+        ada, root = (session.get_one(User, each.user_id) for each in (cast.ada, cast.root))
         link = make_link(session, user=root, purpose=LinkPurpose.SET_PASSWORD)
         email, url = "ada@example.net", "http://127.0.0.1"
         start_change(
             session,
             actor=cast.ada.actor,
-            user=session.get_one(User, cast.ada.user_id),
+            user=ada,
             email=email,
             url=url,
         )
-        message = Message(to=cast.ada.email, subject="Hello", text="See http://127.0.0.1/x\n")
-        queue_mail(session, message, event="picture", person=cast.ada.user_id)
+        queue_mail(session, PICTURE, event="picture", person=cast.ada.user_id)
         draft = start_draft(session, actor=CLI, content=change_file(rows=[RAISED]))
         news = publish_announcement(session, actor=CLI, title="Hello", text="It is **so**.")
         subscription = make_subscription(session, user_id=cast.ada.user_id)
         said = talk(session, cast)
+        token, org_token = make_token(session, user=ada), make_org_token(session, org=acme)
     announce_changes(sessions, settings)
     give_authenticator(sessions, cast.ben)
     with sessions() as session:
@@ -283,6 +298,8 @@ def things(sessions, settings, cast) -> Things:
             post=said.post,
             reply=said.reply,
             hidden=said.hidden,
+            token=token.token.id,
+            org_token=org_token.token.id,
         )
 
 
@@ -291,6 +308,7 @@ def make_subscription(session, *, user_id) -> str:
     return subscribe(session, actor=actor_of(user), user=user, tier="scale").id
 
 
+PICTURE = Message(to="ada@example.com", subject="Hello", text="See http://127.0.0.1/x\n")
 RAISED = {**CELL, "tier": "start", "quota": 1200}
 
 

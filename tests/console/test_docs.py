@@ -5,7 +5,7 @@ import pytest
 
 from plimsoll.contract import tokens
 from portal.factory import create_app
-from portal.keys.anatomy import new_secret
+from portal.core.anatomy import new_secret
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import func, select
 
 from portal.config import BadSettings, Settings
+from portal.core.anatomy import new_secret
 from portal.core.db import transaction
-from portal.keys.anatomy import new_secret
 from portal.keys.commands import pause_key, revoke_key, set_rules
 from portal.keys.models import ApiKey, KeyLeak
 from portal.keys.policy import Rules

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from portal.core.errors import Invalid
-from portal.keys.anatomy import new_secret
+from portal.core.anatomy import new_secret
 from portal.keys.errors import KeysMaxReached, NotAnIssuer
 from portal.keys.models import ApiKey, KeyState
 from portal.keys.policy import (

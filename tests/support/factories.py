@@ -20,11 +20,18 @@ from portal.core.outbox import Mail
 from portal.keys.commands import IssuedKey, KeyRequest, issue_key
 from portal.orgs.invitations import invite
 from portal.orgs.models import Membership, Org, Role
+from portal.orgs.policy import Scope
 from portal.orgs.queries import owners
 from portal.tiers.grants import GrantRequest, grant
 from portal.tiers.models import Grant, TierMove
 from portal.tiers.moves import TierDecision, decide_tier
 from portal.tiers.words import Identity
+from portal.tokens.commands import (
+    IssuedToken,
+    TokenRequest,
+    issue_org_token,
+    issue_personal_token,
+)
 from portal.upgrades.commands import Asked, ask_question, submit_request, take_up
 from portal.upgrades.models import UpgradeRequest
 
@@ -89,6 +96,29 @@ def make_key(session: Session, *, org: Org, actor: Actor | None = None, **values
     request = KeyRequest(**({"name": f"Key {next(_numbers)}"} | values))
     actor = actor or actor_of(owners(session, org.id)[0])
     return issue_key(session, actor=actor, org=org, brand="plim", request=request)
+
+
+def make_token(session: Session, *, user: User, **values: Any) -> IssuedToken:
+    """A person's access token for all scopes, unless told."""
+    usual: dict[str, Any] = {"name": f"Token {next(_numbers)}", "scopes": tuple(Scope)}
+    request = _token_request(usual | values)
+    return issue_personal_token(
+        session, actor=actor_of(user), user=user, brand="plim", request=request
+    )
+
+
+def make_org_token(
+    session: Session, *, org: Org, role: Role = Role.MANAGER, **values: Any
+) -> IssuedToken:
+    """An organisation's access token for all scopes by the first owner, unless told."""
+    usual: dict[str, Any] = {"name": f"Token {next(_numbers)}", "scopes": tuple(Scope)}
+    request = _token_request(usual | values)
+    actor = actor_of(owners(session, org.id)[0])
+    return issue_org_token(session, actor=actor, org=org, role=role, brand="plim", request=request)
+
+
+def _token_request(values: dict[str, Any]) -> TokenRequest:
+    return TokenRequest(**values | {"scopes": [Scope(each) for each in values["scopes"]]})
 
 
 def make_move(session: Session, *, org: Org, **values: Any) -> TierMove:

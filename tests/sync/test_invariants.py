@@ -49,7 +49,7 @@ KEPT_BACK = {
     "Grant": {"reason", "created_by", "created_at", "remind_at", "ended_by", "ended_reason"},
     # For recognition by people, and for the journal. What supersedes a key only frees the name.
     "ApiKey": {
-        *("name", "name_folded", "prefix", "last_four", "created_by", "created_at"),
+        *("name", "name_folded", "prefix", "last_four", "created_by", "token_id", "created_at"),
         *("superseded_at", "successor_id", "remind_at", "revoked_by", "revoked_reason"),
     },
     # Both stand in the text as well.

@@ -1,4 +1,4 @@
-"""How a key is built: brand and environment first, randomness, checksum last (DESIGN 5, EXACT 31)."""
+"""How a secret is built: what it is first, randomness, checksum last (DESIGN 5, EXACT 31)."""
 
 from dataclasses import dataclass, field
 

@@ -1,0 +1,231 @@
+"""The API's operations, each said once: what a view declares is what it reads, and what the document says.
+
+    @bp.get("/keys")
+    @operation(summary="List keys", scope="keys:read", query=LIST, answers={200: Answer("A page.", KEYS)})
+    @public
+    def list_keys() -> Response: …
+
+The document is made from the views that are installed, so that it cannot name another address than the router.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+from flask import Response, current_app, request
+from werkzeug.routing import Rule
+
+from portal.core.errors import Invalid, PortalError
+from portal.web.shapes import Field, Schema, Text, Thing, Whole
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+BASE = "/api/v1"
+ABOUT_REFUSALS = {
+    400: "The body is not JSON.",
+    401: "No access token came, or none that opens anything.",
+    403: "Your role there, or the scopes of the token, do not allow this.",
+    404: "It is not there, or not yours to see.",
+    409: "Its state does not allow this any more, or not yet.",
+    415: "The body is not sent as `application/json`.",
+    422: "A value is not right; `field` names it.",
+    429: "Too many calls. `Retry-After` says when to go on.",
+}
+ALWAYS = (404, 429)
+HEADERS = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    429: {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}},
+}
+PROBLEM = Thing(
+    "Problem",
+    {
+        "type": Field(Text(), "`/problems/` and the code."),
+        "title": Field(Text()),
+        "status": Field(Whole(400, 599)),
+        "code": Field(Text(), "Decide by this one: it does not change."),
+        "detail": Field(Text(), "A sentence for people."),
+        "field": Field(Text(), "Which value is not right.", required=False),
+    },
+)
+_ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+class BadJson(PortalError):
+    status = 400
+    code = "bad_json"
+    public = "The body is not JSON."
+
+
+class NotJson(PortalError):
+    status = 415
+    code = "not_json"
+    public = "Send the body as application/json."
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What comes back where all went well."""
+
+    about: str
+    body: Thing | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One act of the API. `scope`: what a token needs; "" = any token will do, None = no token is asked for."""
+
+    summary: str
+    answers: Mapping[int, Answer]
+    scope: str | None = ""
+    about: str = ""
+    query: Mapping[str, Field] = field(default_factory=dict)
+    path: Mapping[str, str] = field(default_factory=dict)
+    body: Thing | None = None
+    refusals: tuple[int, ...] = ()
+
+    @property
+    def statuses(self) -> list[int]:
+        """All that can be refused, in order."""
+        found = {*ALWAYS, *self.refusals}
+        found |= {401, 403} if self.scope is not None else set()
+        found |= {400, 415, 422} if self.body else set()
+        return sorted(found | ({422} if self.query else set()))
+
+
+def operation(**said: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Say what a view of the API is."""
+    described = Operation(**said)
+
+    def mark(view: Callable[P, R]) -> Callable[P, R]:
+        view.operation = described  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def operation_of(view: object) -> Operation | None:
+    """What a view says of itself."""
+    return getattr(view, "operation", None)
+
+
+def operations() -> Iterator[tuple[str, Rule, Operation]]:
+    """Method, rule and description of each operation that is installed, by address."""
+    for rule in sorted(current_app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        found = operation_of(current_app.view_functions[rule.endpoint])
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            if found is not None:
+                yield method, rule, found
+
+
+def read_body(shape: Thing) -> dict[str, Any]:
+    """The body of this request. Raises NotJson, BadJson, Invalid."""
+    if request.mimetype != "application/json":
+        raise NotJson
+    try:
+        value = json.loads(request.get_data(), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise BadJson from error
+    return shape.read(value)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
+
+
+def read_query(fields: Mapping[str, Field]) -> dict[str, Any]:
+    """The parameters of this request's address; others are left alone. Raises Invalid."""
+    found: dict[str, Any] = {}
+    for name, each in fields.items():
+        sent = request.args.getlist(name)
+        if len(sent) > 1:
+            raise Invalid("Give this once.", field=name)
+        if not sent and each.required:
+            raise Invalid("This is missing.", field=name)
+        try:
+            found[name] = each.shape.read(sent[0]) if sent else each.absent
+        except Invalid as error:
+            raise Invalid(error.public, field=name) from error
+    return found
+
+
+def answer(body: Mapping[str, Any], status: int = 200) -> Response:
+    """A JSON answer to a machine that showed a token: kept by nobody on the way."""
+    text = json.dumps(body, ensure_ascii=False) + "\n"
+    response = Response(text, status, content_type="application/json")
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+def document(*, url: str, name: str) -> dict[str, Any]:
+    """The whole API in OpenAPI 3.1."""
+    paths: dict[str, dict[str, Any]] = {}
+    things = PROBLEM.things()
+    for method, rule, found in operations():
+        path = _ARGUMENT.sub(r"{\1}", rule.rule)
+        paths.setdefault(path, {})[method.lower()] = _described(rule, found)
+        for each in (found.body, *(answer.body for answer in found.answers.values())):
+            things |= each.things() if each else {}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": name, "version": "1"},
+        "servers": [{"url": url}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": {name: things[name].described() for name in sorted(things)},
+            "responses": {str(status): _refusal(status) for status in ABOUT_REFUSALS},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _described(rule: Rule, found: Operation) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "operationId": rule.endpoint,
+        "summary": found.summary,
+        "parameters": [*_path_parameters(rule, found), *_query_parameters(found)],
+        "responses": {str(status): _answer(each) for status, each in found.answers.items()}
+        | {str(each): {"$ref": f"#/components/responses/{each}"} for each in found.statuses},
+    }
+    if found.scope:
+        said["description"] = f"{found.about} Scope: `{found.scope}`.".strip()
+    elif found.about:
+        said["description"] = found.about
+    if found.scope is None:
+        said["security"] = []
+    if found.body:
+        said["requestBody"] = {"required": True, "content": _content(found.body)}
+    return said
+
+
+def _path_parameters(rule: Rule, found: Operation) -> Iterator[dict[str, Any]]:
+    for name in _ARGUMENT.findall(rule.rule):
+        schema = {"type": "string", "minLength": 1}
+        said = {"name": name, "in": "path", "required": True, "schema": schema}
+        yield said | ({"description": found.path[name]} if name in found.path else {})
+
+
+def _query_parameters(found: Operation) -> Iterator[dict[str, Any]]:
+    for name, each in found.query.items():
+        said = {"name": name, "in": "query", "required": each.required}
+        said |= {"schema": each.shape.schema()}
+        yield said | ({"description": each.about} if each.about else {})
+
+
+def _answer(found: Answer) -> dict[str, Any]:
+    return {"description": found.about} | ({"content": _content(found.body)} if found.body else {})
+
+
+def _content(body: Thing) -> dict[str, Schema]:
+    return {"application/json": {"schema": body.schema()}}
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    return {
+        "description": ABOUT_REFUSALS[status],
+        "headers": HEADERS.get(status, {}),
+        "content": {"application/problem+json": {"schema": PROBLEM.schema()}},
+    }

@@ -1,0 +1,107 @@
+"""The document, the router and what is answered say the same."""
+
+import re
+
+import pytest
+
+from portal.web.openapi import operation_of
+from portal.web.shapes import Field, Instant, Many, OrNull, Prose, Text, Thing, Whole
+
+# Signed by scanners, and as GitHub's programme has it: no part of what a token opens.
+OTHERS = {("POST", "/api/v1/leaks"), ("GET", "/api/v1/openapi.json")}
+
+
+def routes(app):
+    return {
+        (method, re.sub(r"<(\w+)>", r"{\1}", rule.rule))
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith("/api/")
+    }
+
+
+def described(client):
+    said = client.get("/api/v1/openapi.json").json
+    return said, {
+        (method.upper(), path): operation
+        for path, item in said["paths"].items()
+        for method, operation in item.items()
+    }
+
+
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+@on_sqlite
+def test_the_document_names_each_address_and_no_other(app, client):
+    said, operations = described(client)
+
+    assert set(operations) == routes(app) - OTHERS
+    assert said["openapi"] == "3.1.0"
+    assert len({each["operationId"] for each in operations.values()}) == len(operations)
+
+
+@on_sqlite
+def test_an_address_without_a_description_is_found(app, client):
+    app.view_functions["keys_api.pause_key"] = lambda key: key
+
+    _, operations = described(client)
+
+    assert routes(app) - OTHERS - set(operations) == {("POST", "/api/v1/keys/{key}/pause")}
+
+
+@on_sqlite
+def test_each_operation_asks_for_a_token(app, client, catalog):
+    for method, path in described(client)[1]:
+        answer = client.open(path.replace("{key}", "key_x"), method=method)
+
+        assert (answer.status_code, answer.json["code"]) == (401, "token_missing"), path
+
+
+@on_sqlite
+def test_what_a_view_answers_is_what_it_says(app, client, cast, token_of):
+    """An answer with a field more or less than its shape would be read by nobody's client."""
+    token = {"Authorization": f"Bearer {token_of(cast.ada)}"}
+    issued = client.post("/api/v1/keys?org=acme", json={"name": "x"}, headers=token)
+    said = {
+        "keys_api.issue_key": (201, issued),
+        "keys_api.key": (200, client.get(issued.location, headers=token)),
+        "keys_api.list_keys": (200, client.get("/api/v1/keys?org=acme", headers=token)),
+        "tokens_api.orgs": (200, client.get("/api/v1/orgs", headers=token)),
+    }
+
+    for endpoint, (status, answer) in said.items():
+        body = operation_of(app.view_functions[endpoint]).answers[status].body
+        assert answer.status_code == status
+        body.read(answer.json)
+
+
+@on_sqlite
+def test_the_page_for_people_names_each_address(visit, client):
+    text = visit.get("/docs/api").html
+
+    for method, path in described(client)[1]:
+        assert f"<code>{method} {path}</code>" in text
+
+
+def test_a_shape_says_what_it_reads():
+    inner = Thing("Inner", {"at": Field(OrNull(Instant()), required=False)})
+    outer = Thing("Outer", {"many": Field(Many(inner, most=2)), "name": Field(Prose())})
+
+    assert set(outer.things()) == {"Inner", "Outer"}
+    assert outer.described() == {
+        "type": "object",
+        "properties": {
+            "many": {
+                "type": "array",
+                "items": {"$ref": "#/components/schemas/Inner"},
+                "maxItems": 2,
+            },
+            "name": {"type": "string", "minLength": 1, "maxLength": 80},
+        },
+        "required": ["many", "name"],
+        "additionalProperties": False,
+    }
+    assert outer.read({"many": [{}], "name": " e\u0301 "}) == {"many": [{"at": None}], "name": "é"}
+    assert OrNull(Text()).schema() == {"type": ["string", "null"], "maxLength": 200}
+    assert Whole(0, 5).read(5.0) == 5
