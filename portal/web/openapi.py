@@ -18,7 +18,7 @@ from flask import Response, current_app, request
 from werkzeug.routing import Rule
 
 from portal.core.errors import Invalid, PortalError
-from portal.web.shapes import Field, Schema, Text, Thing, Whole
+from portal.web.shapes import FIELD_SHOWN, Field, Schema, Text, Thing, Whole
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -136,8 +136,11 @@ def _no_number(text: str) -> float:
 
 
 def read_query(fields: Mapping[str, Field]) -> dict[str, Any]:
-    """The parameters of this request's address; others are left alone. Raises Invalid."""
+    """The parameters of this request's address. Raises Invalid, also for one that is mistyped."""
     found: dict[str, Any] = {}
+    for name in request.args:
+        if name not in fields:
+            raise Invalid("There is no such parameter here.", field=name[:FIELD_SHOWN])
     for name, each in fields.items():
         sent = request.args.getlist(name)
         if len(sent) > 1:

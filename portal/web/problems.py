@@ -34,6 +34,12 @@ TEXTS = {
     413: "What you sent is larger than this page takes.",
     500: "Nothing was changed. We have a record of the error.",
 }
+# Programs see no buttons.
+MACHINE_TEXTS = {
+    400: "The request could not be read.",
+    405: "`Allow` says which methods this address takes.",
+    413: "What you sent is larger than this address takes.",
+}
 
 
 def install(app: Flask) -> None:
@@ -67,7 +73,8 @@ def _http_error(error: HTTPException) -> Response:
     code = (error.name or "error").lower().replace(" ", "_")
     if status < 400:  # noqa: PLR2004 -- a redirect that werkzeug raises is no error
         return make_response(error.get_response())
-    response = problem(status, code, TEXTS.get(status, error.description or ""))
+    texts = TEXTS | MACHINE_TEXTS if wants_json() else TEXTS
+    response = problem(status, code, texts.get(status, error.description or ""))
     for name, value in error.get_headers(request.environ):
         if name in {"Allow", "Retry-After"}:
             response.headers[name] = value

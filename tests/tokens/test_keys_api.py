@@ -234,6 +234,7 @@ def test_the_list_is_paged_by_cursor_and_filtered(call, cast, token_of, make):
 
 
 NO_QUERY = [
+    ("org=acme&sate=revoked", "sate"),
     ("org=acme&limit=0", "limit"),
     ("org=acme&limit=x", "limit"),
     ("org=acme&state=x", "state"),
