@@ -31,13 +31,16 @@ def openapi() -> Response:
 def guide() -> Response:
     here = settings()
     personal, org = beginnings(here.brand)
+    found = list(operations())
+    asked = {operation.scope for _, _, operation in found}
     return responses.page(
         "docs/api.html",
         portal_url=here.url,
         base=BASE,
-        operations=list(operations()),
+        operations=found,
         refusals=ABOUT_REFUSALS,
         scopes={scope.value: words for scope, words in SCOPE_WORDS.items()},
+        idle=[scope.value for scope in SCOPE_WORDS if scope.value not in asked],
         personal=personal,
         organisation=org,
         rate=RATES["api"],

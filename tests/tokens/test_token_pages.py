@@ -123,3 +123,16 @@ def test_one_kind_of_page_never_reaches_the_other_kind_of_token(as_ada, cast, to
     (mine,) = stored()
 
     as_ada.get(f"{ACMES}/{mine.id}/revoke", status=404)
+
+
+def test_with_an_account_its_tokens_end_and_those_of_the_organisation_that_closes(
+    visit, client, cast, token_of, token_of_org, stored, journal
+):
+    token_of(cast.dan)
+    token_of_org(cast.delta)
+    cast.sign_in(client, cast.dan)
+
+    visit.get("/account/delete").form("delete-account").submit(redirect="/")
+
+    assert all(token.revoked_at for token in stored())
+    assert "org:token:revoked" in {event.tag for event in journal()}
