@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from plimsoll.contract import tokens
-from portal.factory import create_app
 from portal.core.anatomy import new_secret
+from portal.factory import create_app
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 

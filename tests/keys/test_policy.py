@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.core.errors import Invalid
 from portal.core.anatomy import new_secret
+from portal.core.errors import Invalid
 from portal.keys.errors import KeysMaxReached, NotAnIssuer
 from portal.keys.models import ApiKey, KeyState
 from portal.keys.policy import (
