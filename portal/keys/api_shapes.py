@@ -42,7 +42,7 @@ CAP = Thing(
         "kind": Field(Text()),
         "period": Field(Period(), "Seconds, `month`, or null for concurrency."),
         "quota": Field(Whole(0, 2**53 - 1)),
-        "burst": Field(Whole(0, 2**53 - 1)),
+        "burst": Field(OrNull(Whole(0, 2**53 - 1)), "Of a bucket; null for other kinds."),
     },
 )
 KEY = Thing(

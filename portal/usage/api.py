@@ -6,11 +6,48 @@ from flask import Blueprint, Response, request
 
 from portal.core import clock
 from portal.core.errors import PortalError
+from portal.keys.api_shapes import Period
 from portal.usage.errors import KeyNotTaken
 from portal.usage.own_limits import find_key, own_limits
 from portal.web import problems, throttle
+from portal.web.openapi import Answer, Secret, operation
 from portal.web.public import public
 from portal.web.session import session, settings
+from portal.web.shapes import Field, Instant, Many, OrNull, Text, Thing, Whole
+
+AMOUNT = Whole(0, 2**53 - 1)
+OWN_LIMIT = Thing(
+    "OwnLimit",
+    {
+        "limit": Field(Text(), "Its name."),
+        "metric": Field(Text()),
+        "kind": Field(Text()),
+        "period": Field(Period(), "Seconds, `month`, or null for concurrency."),
+        "quota": Field(AMOUNT),
+        "burst": Field(OrNull(AMOUNT), "Of a bucket; null for other kinds."),
+        "used": Field(AMOUNT),
+        "remaining": Field(AMOUNT),
+        "resets_at": Field(Text(), "Where its kind is a window.", required=False),
+        "full_at": Field(OrNull(Text()), "Where it is not; null: nobody knows.", required=False),
+    },
+)
+ANNOUNCED = Thing(
+    "AnnouncedLimit",
+    {
+        "limit": Field(Text()),
+        "change": Field(Whole(1, 2**31)),
+        "effective_at": Field(Instant()),
+        "quota": Field(OrNull(AMOUNT), "null: the limit goes."),
+        "burst": Field(OrNull(AMOUNT)),
+    },
+)
+OWN_LIMITS = Thing(
+    "OwnLimits",
+    {
+        "limits": Field(Many(OWN_LIMIT)),
+        "announced": Field(Many(ANNOUNCED), "What will change of them.", required=False),
+    },
+)
 
 bp = Blueprint("usage_api", __name__, url_prefix="/api/v1")
 
@@ -23,6 +60,12 @@ def not_taken(error: PortalError) -> Response:
 
 
 @bp.get("/me/limits")
+@operation(
+    summary="What a key has left",
+    about="It costs no quota. `Link` and `Plimsoll-Limit-Change` tell of a tightening ahead.",
+    asks=Secret.KEY,
+    answers={200: Answer("Every limit that requests with the key meet.", OWN_LIMITS)},
+)
 @public
 def my_limits() -> Response:
     """No cookie plays a part: who asks is known by the key."""

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, ParamSpec, TypeVar
 
 from flask import Response, current_app, request
@@ -26,7 +27,7 @@ R = TypeVar("R")
 BASE = "/api/v1"
 ABOUT_REFUSALS = {
     400: "The body is not JSON.",
-    401: "No access token came, or none that opens anything.",
+    401: "No access token came, or none that opens anything; where a key is asked for, the key.",
     403: "Your role there, or the scopes of the token, do not allow this.",
     404: "It is not there, or not yours to see.",
     409: "Its state does not allow this any more, or not yet.",
@@ -34,7 +35,7 @@ ABOUT_REFUSALS = {
     422: "A value is not right; `field` names it.",
     429: "Too many calls. `Retry-After` says when to go on.",
 }
-ALWAYS = (404, 429)
+ALWAYS = (401, 403, 404, 429)
 HEADERS = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     429: {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}},
@@ -50,6 +51,19 @@ PROBLEM = Thing(
         "field": Field(Text(), "Which value is not right.", required=False),
     },
 )
+
+
+class Secret(StrEnum):
+    """What a caller shows."""
+
+    TOKEN = "token"  # noqa: S105 -- the name of a kind
+    KEY = "key"
+
+
+SCHEMES = {
+    Secret.TOKEN.value: {"type": "http", "scheme": "bearer", "description": "An access token."},
+    Secret.KEY.value: {"type": "http", "scheme": "bearer", "description": "An API key."},
+}
 _ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
@@ -75,11 +89,12 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One act of the API. `scope`: what a token needs; "" = any token will do, None = no token is asked for."""
+    """One act of the API. `asks`: which secret is sent. `scope`: what a token needs; "" = any token will do."""
 
     summary: str
     answers: Mapping[int, Answer]
-    scope: str | None = ""
+    asks: Secret = Secret.TOKEN
+    scope: str = ""
     about: str = ""
     query: Mapping[str, Field] = field(default_factory=dict)
     path: Mapping[str, str] = field(default_factory=dict)
@@ -90,7 +105,6 @@ class Operation:
     def statuses(self) -> list[int]:
         """All that can be refused, in order."""
         found = {*ALWAYS, *self.refusals}
-        found |= {401, 403} if self.scope is not None else set()
         found |= {400, 415, 422} if self.body else set()
         return sorted(found | ({422} if self.query else set()))
 
@@ -180,7 +194,7 @@ def document(*, url: str, name: str) -> dict[str, Any]:
         "components": {
             "schemas": {name: things[name].described() for name in sorted(things)},
             "responses": {str(status): _refusal(status) for status in ABOUT_REFUSALS},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": SCHEMES,
         },
     }
 
@@ -197,8 +211,8 @@ def _described(rule: Rule, found: Operation) -> dict[str, Any]:
         said["description"] = f"{found.about} Scope: `{found.scope}`.".strip()
     elif found.about:
         said["description"] = found.about
-    if found.scope is None:
-        said["security"] = []
+    if found.asks is not Secret.TOKEN:
+        said["security"] = [{found.asks.value: []}]
     if found.body:
         said["requestBody"] = {"required": True, "content": _content(found.body)}
     return said

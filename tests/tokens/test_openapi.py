@@ -8,6 +8,7 @@ from portal.web.openapi import operation_of
 from portal.web.shapes import Field, Instant, Many, OrNull, Prose, Text, Thing, Whole
 
 # Signed by scanners, and as GitHub's programme has it: no part of what a token opens.
+OF_A_KEY = "/api/v1/me/limits"
 OTHERS = {("POST", "/api/v1/leaks"), ("GET", "/api/v1/openapi.json")}
 
 
@@ -55,7 +56,8 @@ def test_each_operation_asks_for_a_token(app, client, catalog):
     for method, path in described(client)[1]:
         answer = client.open(path.replace("{key}", "key_x"), method=method)
 
-        assert (answer.status_code, answer.json["code"]) == (401, "token_missing"), path
+        missing = "key_missing" if path == OF_A_KEY else "token_missing"
+        assert (answer.status_code, answer.json["code"]) == (401, missing), path
 
 
 @on_sqlite
@@ -63,11 +65,13 @@ def test_what_a_view_answers_is_what_it_says(app, client, cast, token_of):
     """An answer with a field more or less than its shape would be read by nobody's client."""
     token = {"Authorization": f"Bearer {token_of(cast.ada)}"}
     issued = client.post("/api/v1/keys?org=acme", json={"name": "x"}, headers=token)
+    key = {"Authorization": f"Bearer {issued.json['secret']}"}
     said = {
         "keys_api.issue_key": (201, issued),
         "keys_api.key": (200, client.get(issued.location, headers=token)),
         "keys_api.list_keys": (200, client.get("/api/v1/keys?org=acme", headers=token)),
         "tokens_api.orgs": (200, client.get("/api/v1/orgs", headers=token)),
+        "usage_api.my_limits": (200, client.get(OF_A_KEY, headers=key)),
     }
 
     for endpoint, (status, answer) in said.items():
