@@ -17,8 +17,8 @@ from portal.core.ids import new_id
 from portal.journal.commands import record
 from portal.orgs.models import Org, Role
 from portal.orgs.policy import Permission, Scope
-from portal.orgs.queries import must_be_let
-from portal.tokens.errors import NameTaken
+from portal.orgs.queries import is_confirmed, must_be_let
+from portal.tokens.errors import NameTaken, NotConfirmed
 from portal.tokens.models import AccessToken
 from portal.tokens.policy import beginning, must_be_ahead, must_be_token_role
 
@@ -45,7 +45,9 @@ class IssuedToken:
 def issue_personal_token(
     session: Session, *, actor: Actor, user: User, brand: str, request: TokenRequest
 ) -> IssuedToken:
-    """Issue a token that acts as the person, who is locked by the caller. Raises NameTaken, Invalid."""
+    """Issue a token that acts as the person. Raises NotConfirmed, NameTaken, Invalid."""
+    if user.email_confirmed_at is None:
+        raise NotConfirmed
     secret = new_secret(beginning(brand, is_org=False))
     token = _token(actor, request, secret)
     token.user_id = user.id
@@ -57,8 +59,13 @@ def issue_personal_token(
 def issue_org_token(
     session: Session, *, actor: Actor, org: Org, role: Role, brand: str, request: TokenRequest
 ) -> IssuedToken:
-    """Issue a token that acts as the organisation, with a role of its own. Raises Forbidden, NameTaken, Invalid."""
+    """Issue a token that acts as the organisation, with a role of its own.
+
+    Raises Forbidden, NotConfirmed, NameTaken, Invalid.
+    """
     must_be_let(session, actor, org.id, needs=Permission.MANAGE_TOKENS)
+    if not is_confirmed(session, org.id):
+        raise NotConfirmed
     must_be_token_role(role)
     secret = new_secret(beginning(brand, is_org=True))
     token = _token(actor, request, secret)

@@ -6,6 +6,13 @@ class NameTaken(Invalid):
     public = "A token that is not revoked has this name already."
 
 
+class NotConfirmed(Invalid):
+    """Else a token made under somebody else's address would outlive their proof that it is theirs."""
+
+    code = "not_confirmed"
+    public = "Confirm your e-mail address first: tokens are issued after that."
+
+
 class NotLetIn(PortalError):
     """No token that opens anything came with the request."""
 

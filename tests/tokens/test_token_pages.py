@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from plimsoll.contract.tokens import looks_like, secret_digest
+from portal.accounts.models import User
+from portal.core.db import transaction
 from portal.orgs.models import Role
 from tests.support.factories import PASSWORD
 
@@ -54,6 +56,20 @@ def test_a_revoked_token_leaves_the_list_and_stays_in_the_journal(
     whose = "org" if pages == ACMES else "user"
     assert [event.tag for event in told] == [f"{whose}:token:issued", f"{whose}:token:revoked"]
     assert all(event.details["name"] == "Deploy" for event in told)
+
+
+@pytest.mark.parametrize("pages", [MINE, ACMES])
+def test_before_the_address_is_confirmed_no_token_is_issued(
+    as_ada, both_ways, stored, sessions, cast, pages
+):
+    with sessions() as session, transaction(session):
+        session.get_one(User, cast.ada.user_id).email_confirmed_at = None
+    form = as_ada.get(f"{pages}/new").form("new_token").fill(name="Deploy", scopes=SCOPES)
+
+    page = form.submit(htmx=both_ways.is_htmx, status=422)
+
+    assert "Confirm your e-mail address first" in page.text
+    assert stored() == []
 
 
 BAD = [
