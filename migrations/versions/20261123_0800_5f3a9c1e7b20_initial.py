@@ -1728,6 +1728,25 @@ def upgrade() -> None:
         ),
         [{"id": 1, "size": 0, "root": EMPTY_ROOT}],
     )
+    # Rows that two processes lock from their first pass on: made by the first, they would be made twice.
+    op.bulk_insert(
+        sa.table(
+            "mail_progress",
+            sa.column("id", sa.Integer),
+            sa.column("size", sa.BigInteger),
+            sa.column("reminded_until", sa.BigInteger),
+            sa.column("delivery_until", sa.BigInteger),
+        ),
+        [{"id": 1, "size": 0, "reminded_until": 0, "delivery_until": 0}],
+    )
+    op.bulk_insert(
+        sa.table(
+            "feedback_progress",
+            sa.column("id", sa.Integer),
+            sa.column("size", sa.BigInteger),
+        ),
+        [{"id": 1, "size": 0}],
+    )
     on_postgresql = op.get_bind().dialect.name == "postgresql"
     for statement in POSTGRESQL_TRIGGERS if on_postgresql else SQLITE_TRIGGERS:
         op.execute(statement)

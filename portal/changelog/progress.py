@@ -9,9 +9,8 @@ ROW_ID = 1
 
 
 def get_progress(session: Session, *, for_update: bool = False) -> MailProgress:
-    """The row; before the first event one that nobody has saved."""
-    found = session.get(MailProgress, ROW_ID, with_for_update=for_update)
-    return found or MailProgress(id=ROW_ID, size=0, reminded_until=0, delivery_until=0)
+    """The row; it is there from the first migration on."""
+    return session.get_one(MailProgress, ROW_ID, with_for_update=for_update)
 
 
 def advance(sessions: Sessions, **to: int) -> None:
@@ -20,4 +19,3 @@ def advance(sessions: Sessions, **to: int) -> None:
         row = get_progress(session, for_update=True)
         for name, value in to.items():
             setattr(row, name, max(value, getattr(row, name)))
-        session.add(row)

@@ -69,7 +69,6 @@ def read_log(sessions: Sessions, url: str) -> int:
         with sessions() as session, transaction(session):
             row = _progress(session, for_update=True)
             row.size = max(row.size, log.size)
-            session.add(row)
     return made
 
 
@@ -81,8 +80,7 @@ def named_in(text: str, url: str) -> list[int]:
 
 
 def _progress(session: Session, *, for_update: bool = False) -> FeedbackProgress:
-    found = session.get(FeedbackProgress, ROW_ID, with_for_update=for_update)
-    return found or FeedbackProgress(id=ROW_ID, size=0)
+    return session.get_one(FeedbackProgress, ROW_ID, with_for_update=for_update)
 
 
 def _read_entry(sessions: Sessions, log: SignedLog, entry: Mapping[str, Any], *, url: str) -> int:
