@@ -3,7 +3,6 @@
 One record changes, whatever the number of keys; beside it a bare commit and a bare loopback request.
 """
 
-import hashlib
 import statistics
 import tempfile
 import threading
@@ -23,11 +22,10 @@ from bench.revoke import (
     sign_in,
     wait_until,
 )
-from bench.world import World, make, serving
+from bench.world import World, key_row, make, serving
 from plimsoll.enforcer import Enforcer
 from portal.accounts.models import User
 from portal.core.db import transaction
-from portal.keys.models import ApiKey, Environment
 from portal.sync.queries import get_head
 
 GATEWAYS = 50
@@ -87,24 +85,10 @@ def _make_staff(world: World) -> None:
 
 
 def _add_keys(world: World, count: int) -> None:
-    """Keys as rows. Issued by the command, each would count those before it."""
     with world.sessions() as session, transaction(session):
         for number in range(count):
-            key_id = f"key_{number:026d}"
-            session.add(
-                ApiKey(
-                    id=key_id,
-                    org_id=world.org_id,
-                    name=key_id,
-                    name_folded=key_id,
-                    prefix="plim_live_",
-                    last_four="0000",
-                    digest=hashlib.sha256(key_id.encode()).hexdigest(),
-                    environment=Environment.LIVE,
-                    lineage=key_id,
-                    created_by=world.owner.user_id,
-                )
-            )
+            row = key_row(f"key_{number:026d}", org_id=world.org_id, owner=world.owner)
+            session.add(row)
 
 
 def _revision(world: World) -> int:

@@ -4,7 +4,6 @@ One gateway, batches of a thousand rows of a thousand keys of 200 organisations,
 batches. The bare upsert writes the same rows into one table by one statement, and commits.
 """
 
-import hashlib
 import json
 import statistics
 import tempfile
@@ -17,13 +16,12 @@ from typing import Any
 from flask import Flask
 
 from bench.figures import keep
-from bench.world import World, make
+from bench.world import World, key_row, make
 from plimsoll.contract.limits import ALL_MODELS
 from portal.core import clock
 from portal.core.db import transaction
 from portal.core.upserts import upsert
 from portal.factory import create_app
-from portal.keys.models import ApiKey, Environment
 from portal.orgs.models import Org
 from portal.usage.models import UsageMinute
 from tests.support.databases import PostgresServer
@@ -74,25 +72,10 @@ def add_keys(world: World) -> list[tuple[str, str]]:
             made += [(f"key_{number:013d}{each:013d}", org_id) for each in range(KEYS_EACH)]
         session.flush()  # keys point at organisations
         for key_id, org_id in made:
-            session.add(_key(world, key_id, org_id))
+            session.add(key_row(key_id, org_id=org_id, owner=world.owner))
         session.flush()  # what it marks as touched is let go: gateways' copies are not measured here
         session.info["touched"] = set()
     return made
-
-
-def _key(world: World, key_id: str, org_id: str) -> ApiKey:
-    return ApiKey(
-        id=key_id,
-        org_id=org_id,
-        name=key_id,
-        name_folded=key_id,
-        prefix="plim_live_",
-        last_four="0000",
-        digest=hashlib.sha256(key_id.encode()).hexdigest(),
-        environment=Environment.LIVE,
-        lineage=key_id,
-        created_by=world.owner.user_id,
-    )
 
 
 def _ingest(app: Flask, world: World, keys: list[tuple[str, str]]) -> Act:

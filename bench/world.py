@@ -1,5 +1,6 @@
 """A portal to measure: a data folder with a published catalogue, an organisation and keys, and its process."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from portal.core import clock, migrations
 from portal.core.actor import CLI, Actor
 from portal.core.db import Sessions, make_engine, make_sessions, transaction
 from portal.keys.commands import KeyRequest, issue_key
+from portal.keys.models import ApiKey, Environment
 from portal.orgs.models import Org
 from portal.sync.commands import add_gateway
 from portal.tiers.commands import found_org
@@ -54,6 +56,22 @@ class World:
         """A gateway's token."""
         with self.sessions() as session, transaction(session):
             return add_gateway(session, actor=CLI, name=name, brand="plim")
+
+
+def key_row(key_id: str, *, org_id: str, owner: Actor) -> ApiKey:
+    """A key as a row. Issued by the command, each would count those before it."""
+    return ApiKey(
+        id=key_id,
+        org_id=org_id,
+        name=key_id,
+        name_folded=key_id,
+        prefix="plim_live_",
+        last_four="0000",
+        digest=hashlib.sha256(key_id.encode()).hexdigest(),
+        environment=Environment.LIVE,
+        lineage=key_id,
+        created_by=owner.user_id,
+    )
 
 
 def make(data: Path, *, threads: int, url: str | None = None) -> World:

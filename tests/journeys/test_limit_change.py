@@ -3,7 +3,6 @@
 The whole product under one clock: the portal, a gateway, the demo API behind it, and real browsers.
 """
 
-import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,17 +10,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from examples.demo_api import guarded
-from plimsoll.gateway import Gateway
-from plimsoll.serving import Server
 from plimsoll.verify import verify
-from portal.core.db import transaction
-from portal.orgs.models import Org
 from tests.support.chromium import faults
 from tests.support.clocks import GatewayClock
-from tests.support.factories import make_key
+from tests.support.guarded_api import GuardedApi, guarding
 from tests.support.product import eventually
-from tests.support.wire import enrol
 
 pytestmark = [
     pytest.mark.browser,
@@ -34,41 +27,12 @@ TITLE = "Fewer requests to Sonnet 5 on Start"
 STEP = "Start · Sonnet 5 · requests per minute: 1,000 → 800 (\N{MINUS SIGN}20 %)"
 
 
-class Api:
-    """The demo API behind a gateway of its own, called with one key."""
-
-    def __init__(self, url: str, key: str) -> None:
-        self._url, self._key = url, key
-
-    def call(self, model: str = "sonnet-5") -> httpx2.Response:
-        body = {"model": model, "max_tokens": 10, "messages": [{"role": "user", "content": "Hi"}]}
-        headers = {"Authorization": f"Bearer {self._key}"}
-        return httpx2.post(f"{self._url}/v1/messages", json=body, headers=headers, timeout=10)
-
-    def quota(self) -> int:
-        """The published requests per minute, as the answer's headers say it."""
-        policy = self.call().headers["RateLimit-Policy"]
-        found = re.search(r'"start\.sonnet-5\.requests\.1m";q=(\d+)', policy)
-        assert found, policy
-        return int(found[1])
-
-    def announced(self) -> str | None:
-        return self.call().headers.get("Plimsoll-Limit-Change")
-
-
 @pytest.fixture
-def api(clock, served, sessions, cast, tmp_path: Path) -> Iterator[Api]:
-    with sessions() as session, transaction(session):
-        org = session.get_one(Org, cast.acme.id)
-        issued = make_key(session, org=org, actor=cast.ada.actor)
-    token = enrol(sessions, "gw-1")
-    gateway = Gateway(tmp_path / "gw-1", portal_url=served, token=token, clock=GatewayClock(clock))
-    with gateway:
-        server = Server(guarded(gateway), host="127.0.0.1", port=0)
-        made = Api(server.url, issued.secret.text)
-        eventually(lambda: made.call().status_code == 200)
+def api(clock, served, sessions, cast, tmp_path: Path) -> Iterator[GuardedApi]:
+    with guarding(
+        tmp_path, sessions=sessions, portal=served, cast=cast, clock=clock, model="sonnet-5"
+    ) as made:
         yield made
-        server.close()
 
 
 def publish(page, portal: str, effective_at: datetime) -> None:
@@ -97,7 +61,7 @@ def see(page, url: str) -> str:
 
 def test_a_tightening_is_seen_everywhere_before_it_holds(api, cast, clock, enter, served, tmp_path):
     effective_at = clock.at + NOTICE + timedelta(hours=1)
-    assert api.quota() == 1000
+    assert api.requests()[1] == 1000
     assert api.announced() is None
 
     publish(enter(cast.root), served, effective_at)
@@ -117,9 +81,9 @@ def test_a_tightening_is_seen_everywhere_before_it_holds(api, cast, clock, enter
 
     # It holds from its instant, and not a second earlier.
     clock.set(effective_at - timedelta(seconds=1))
-    assert (api.quota(), api.announced()) == (1000, announced)
+    assert (api.requests()[1], api.announced()) == (1000, announced)
     clock.set(effective_at)
-    assert (api.quota(), api.announced()) == (800, None)
+    assert (api.requests()[1], api.announced()) == (800, None)
 
     assert "800" in see(enter(cast.ben), f"{served}/limits")
     # And nobody has to believe any of it.

@@ -3,25 +3,16 @@
 The whole product under one clock: the portal, a gateway, the demo API behind it, and real browsers.
 """
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
-from examples.demo_api import guarded
-from plimsoll.gateway import Gateway
-from plimsoll.serving import Server
-from portal.core.db import transaction
-from portal.orgs.models import Org
 from tests.support.authenticator import give_authenticator
 from tests.support.chromium import faults
-from tests.support.clocks import GatewayClock
-from tests.support.factories import make_key
+from tests.support.guarded_api import GuardedApi, guarding
 from tests.support.product import eventually
-from tests.support.wire import enrol
 
 pytestmark = [
     pytest.mark.browser,
@@ -32,47 +23,14 @@ pytestmark = [
 CALLS = 7
 
 
-class Api:
-    """The demo API behind a gateway of its own, called with one key."""
-
-    def __init__(self, url: str, key: str) -> None:
-        self._url, self._key = url, key
-
-    def call(self) -> httpx2.Response:
-        body = {
-            "model": "opus-5",
-            "max_tokens": 10,
-            "messages": [{"role": "user", "content": "Hi"}],
-        }
-        headers = {"Authorization": f"Bearer {self._key}"}
-        return httpx2.post(f"{self._url}/v1/messages", json=body, headers=headers, timeout=10)
-
-    def requests(self) -> tuple[str, int, int]:
-        """Tier, quota and what is left of the requests per minute, as an answer's headers say it."""
-        answer = self.call()
-        name = r'"(\w+)\.opus-5\.requests\.1m"'
-        policy = re.search(rf"{name};q=(\d+)", answer.headers["RateLimit-Policy"])
-        left = re.search(rf"{name};r=(\d+)", answer.headers["RateLimit"])
-        assert policy, answer.headers
-        assert left, answer.headers
-        return policy[1], int(policy[2]), int(left[2])
-
-
 @pytest.fixture
-def api(clock, served, sessions, cast, tmp_path: Path) -> Iterator[Api]:
+def api(clock, served, sessions, cast, tmp_path: Path) -> Iterator[GuardedApi]:
     """An organisation that is thirty days old, with a key."""
     clock.advance(days=30)
-    with sessions() as session, transaction(session):
-        org = session.get_one(Org, cast.acme.id)
-        issued = make_key(session, org=org, actor=cast.ada.actor)
-    token = enrol(sessions, "gw-1")
-    gateway = Gateway(tmp_path / "gw-1", portal_url=served, token=token, clock=GatewayClock(clock))
-    with gateway:
-        server = Server(guarded(gateway), host="127.0.0.1", port=0)
-        made = Api(server.url, issued.secret.text)
-        eventually(lambda: made.call().status_code == 200)
+    with guarding(
+        tmp_path, sessions=sessions, portal=served, cast=cast, clock=clock, model="opus-5"
+    ) as made:
         yield made
-        server.close()
 
 
 def read(page) -> str:

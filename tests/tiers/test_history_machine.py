@@ -2,16 +2,12 @@
 
 import itertools
 import threading
-from contextlib import ExitStack
 from datetime import datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     invariant,
     precondition,
     rule,
@@ -20,9 +16,8 @@ from hypothesis.stateful import (
 from sqlalchemy import func, select
 
 from plimsoll.gateway import Gateway
-from portal.core import clock as core_clock
 from portal.core.actor import JOB
-from portal.core.db import make_engine, make_sessions, transaction
+from portal.core.db import transaction
 from portal.core.errors import PortalError
 from portal.factory import create_app
 from portal.journal.models import Event
@@ -34,11 +29,9 @@ from portal.tiers.models import AssignmentKind, TierMove
 from portal.tiers.moves import TierDecision, cancel_move, decide_tier
 from portal.tiers.queries import current_grants, find_planned_move, list_assignments
 from portal.tiers.words import Identity
-from tests.support import cast as casting
-from tests.support.clocks import ManualClock
+from tests.support.machine import PeopledMachine
 from tests.support.product import eventually
 from tests.support.wire import enrol
-from tests.support.worlds import make_settings
 
 RANKS = {"start": 1, "build": 2, "scale": 3}
 NOTICE = timedelta(days=30)
@@ -46,36 +39,21 @@ TIERS = st.sampled_from(list(RANKS))
 OPUS = Identity("opus-5", "requests", "bucket", 60)
 
 
-class Histories(RuleBasedStateMachine):
+class Histories(PeopledMachine):
     """The real portal with a real gateway behind it, beside a model of a few lines."""
-
-    worlds, database = None, "sqlite"
 
     def __init__(self):
         super().__init__()
-        self.stack = ExitStack()
-        folder = Path(self.stack.enter_context(TemporaryDirectory()))
-        copy = self.worlds.copy(self.database, "peopled", folder / "data")
-        settings_ = make_settings(self.stack.enter_context(copy), folder / "data")
-        self.clock = ManualClock()
-        self.stack.enter_context(core_clock.running(self.clock))
-        engine = make_engine(settings_.database_url)
-        self.stack.callback(engine.dispose)
-        self.sessions = make_sessions(engine, strict=True)
-        self.cast = casting.find(self.sessions)
         server = Server(
-            create_app(settings_, sessions=self.sessions), host="127.0.0.1", port=0, threads=8
+            create_app(self.settings, sessions=self.sessions), host="127.0.0.1", port=0, threads=8
         )
         server.start()
         self.stack.callback(server.stop)
         url = f"http://127.0.0.1:{server.port}"
-        gateway = Gateway(folder / "gw", portal_url=url, token=enrol(self.sessions))
+        gateway = Gateway(self.folder / "gw", portal_url=url, token=enrol(self.sessions))
         self.replica = self.stack.enter_context(gateway).replica
         self.tiers: list[str] = ["start"]
         self.planned: tuple[str, datetime] | None = None
-
-    def teardown(self):
-        self.stack.close()
 
     # ---- what may happen ----
 

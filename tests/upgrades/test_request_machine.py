@@ -1,14 +1,9 @@
 """Any history of requests: each step as the table allows, one open per tier, the tier moved by approvals alone."""
 
-from contextlib import ExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     invariant,
     precondition,
     rule,
@@ -17,17 +12,14 @@ from hypothesis.stateful import (
 from sqlalchemy import func, select
 
 from portal.accounts.models import SecondFactor
-from portal.core import clock as core_clock
-from portal.core.db import make_engine, make_sessions, transaction
+from portal.core.db import transaction
 from portal.core.errors import PortalError
 from portal.journal.models import Event
 from portal.orgs.models import Org
 from portal.tiers.queries import list_assignments
 from portal.upgrades import commands
 from portal.upgrades.models import UpgradeMessage, UpgradeRequest
-from tests.support import cast as casting
-from tests.support.clocks import ManualClock
-from tests.support.worlds import make_settings
+from tests.support.machine import PeopledMachine
 from tests.upgrades.conftest import EXPECTED, URL
 
 # A model of its own, written down from the issue and not from the product's table.
@@ -43,29 +35,14 @@ CLOSED = {"approved", "declined", "withdrawn"}
 WORDS = {"take_up": {}, "ask_question": {"text": "Why?"}, "answer": {"text": "So."}}
 
 
-class Requests(RuleBasedStateMachine):
+class Requests(PeopledMachine):
     """Acme's requests on a real database, beside a model of a few lines."""
-
-    worlds, database = None, "sqlite"
 
     def __init__(self):
         super().__init__()
-        self.stack = ExitStack()
-        folder = Path(self.stack.enter_context(TemporaryDirectory()))
-        copy = self.worlds.copy(self.database, "peopled", folder / "data")
-        settings_ = make_settings(self.stack.enter_context(copy), folder / "data")
-        self.clock = ManualClock()
-        self.stack.enter_context(core_clock.running(self.clock))
-        engine = make_engine(settings_.database_url)
-        self.stack.callback(engine.dispose)
-        self.sessions = make_sessions(engine, strict=True)
-        self.cast = casting.find(self.sessions)
         self.states: dict[str, str] = {}
         self.tier, self.is_ready, self.acts = "start", False, 0
         self.said: list[bool] = []
-
-    def teardown(self):
-        self.stack.close()
 
     # ---- what may happen ----
 
