@@ -11,15 +11,15 @@ from portal.core.db import transaction
 from portal.core.errors import NotFound
 from portal.keys import commands, queries
 from portal.keys.api_shapes import (
-    ISSUED,
-    KEY,
-    KEYS,
-    LIST,
-    NEW_KEY,
-    NEW_NAME,
-    ORG,
-    REVOCATION,
-    ROTATION,
+    IssuedKey,
+    Key,
+    Keys,
+    Listing,
+    NewKey,
+    NewName,
+    NewSecret,
+    OrgNamed,
+    Revocation,
     shown,
 )
 from portal.keys.commands import KeyRequest
@@ -41,7 +41,7 @@ csrf.exempt(bp)  # no cookie plays a part here: the token is sent by hand
 
 READS, WRITES = Scope.KEYS_READ.value, Scope.KEYS_WRITE.value
 WHICH = {"key": "Its id, `key_…`."}
-AS_IT_IS = {200: Answer("The key as it is now.", KEY)}
+AS_IT_IS = {200: Answer("The key as it is now.", Key)}
 
 
 @bp.get("")
@@ -49,19 +49,19 @@ AS_IT_IS = {200: Answer("The key as it is now.", KEY)}
     summary="List keys",
     about="Newest first, revoked ones too.",
     scope=READS,
-    query=LIST,
-    answers={200: Answer("A page of keys.", KEYS)},
+    query=Listing,
+    answers={200: Answer("A page of keys.", Keys)},
 )
 @public
 def list_keys() -> Response:
-    actor, asked = bearer(), read_query(LIST)
-    org = get_named_org(session(), actor, asked["org"], needs=Permission.SEE_KEYS)
+    actor, asked = bearer(), read_query(Listing)
+    org = get_named_org(session(), actor, asked.org, needs=Permission.SEE_KEYS)
     found = KeyFilter(
-        search=(asked["q"] or "").strip(),
-        state=asked["state"] or "",
-        environment=asked["environment"] or "",
+        search=asked.q.strip(),
+        state=asked.state or "",
+        environment=asked.environment or "",
     )
-    page = queries.get_key_page(session(), org, found, cursor=asked["cursor"], size=asked["limit"])
+    page = queries.get_key_page(session(), org, found, cursor=asked.cursor, size=asked.limit)
     return answer({"keys": [shown(each) for each in page.items], "next": page.after})
 
 
@@ -70,18 +70,18 @@ def list_keys() -> Response:
     summary="Issue a key",
     about="The secret is in the answer, this once.",
     scope=WRITES,
-    query=ORG,
-    body=NEW_KEY,
-    answers={201: Answer("The key and its secret.", ISSUED)},
+    query=OrgNamed,
+    body=NewKey,
+    answers={201: Answer("The key and its secret.", IssuedKey)},
     refusals=(409,),
 )
 @public
 def issue_key() -> Response:
-    actor, named = bearer(), read_query(ORG)["org"]
+    actor, named = bearer(), read_query(OrgNamed).org
     with transaction(session()):
         needs = Permission.ISSUE_KEY
         org = get_named_org(session(), actor, named, needs=needs, for_update=True)
-        asked = read_body(NEW_KEY)
+        asked = read_body(NewKey).values()
         for name in ("models", "networks"):
             asked[name] = asked[name] or ()
         issued = commands.issue_key(
@@ -103,7 +103,7 @@ def key(key: str) -> Response:
     summary="Rename a key",
     scope=WRITES,
     path=WHICH,
-    body=NEW_NAME,
+    body=NewName,
     answers=AS_IT_IS,
     refusals=(409,),
 )
@@ -112,7 +112,7 @@ def rename_key(key: str) -> Response:
     actor = bearer()
     with transaction(session()):
         _, row = _load(actor, key, needs=Permission.EDIT_KEY, for_update=True)
-        commands.rename_key(session(), actor=actor, key=row, **read_body(NEW_NAME))
+        commands.rename_key(session(), actor=actor, key=row, **read_body(NewName).values())
     return _shown(row)
 
 
@@ -158,8 +158,8 @@ def resume_key(key: str) -> Response:
     about="A successor takes its place; no counter is reset.",
     scope=WRITES,
     path=WHICH,
-    body=ROTATION,
-    answers={201: Answer("The successor and its secret.", ISSUED)},
+    body=NewSecret,
+    answers={201: Answer("The successor and its secret.", IssuedKey)},
     refusals=(409,),
 )
 @public
@@ -168,7 +168,7 @@ def rotate(key: str) -> Response:
     with transaction(session()):
         # The organisation first, as whoever issues a key does: two at once take turns.
         org, row = _load(actor, key, needs=Permission.ROTATE_KEY, for_update=True, locks_org=True)
-        asked, brand = Rotation(**read_body(ROTATION)), settings().brand
+        asked, brand = Rotation(**read_body(NewSecret).values()), settings().brand
         issued = rotate_key(session(), actor=actor, org=org, key=row, brand=brand, rotation=asked)
     return _issued(issued)
 
@@ -179,7 +179,7 @@ def rotate(key: str) -> Response:
     about="A second time changes nothing.",
     scope=WRITES,
     path=WHICH,
-    body=REVOCATION,
+    body=Revocation,
     answers=AS_IT_IS,
 )
 @public
@@ -187,7 +187,7 @@ def revoke_key(key: str) -> Response:
     actor = bearer()
     with transaction(session()):
         _, row = _load(actor, key, needs=Permission.REVOKE_KEY, for_update=True)
-        commands.revoke_key(session(), actor=actor, key=row, **read_body(REVOCATION))
+        commands.revoke_key(session(), actor=actor, key=row, **read_body(Revocation).values())
     return _shown(row)
 
 

@@ -1,127 +1,135 @@
 """What the API takes and gives about keys."""
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from portal.keys.models import ApiKey, Environment, KeyState
 from portal.keys.policy import GRACE_MAX_SECONDS, NETWORKS_MAX
 from portal.keys.queries import PAGE, FullKey
 from portal.web.filters import iso
 from portal.web.forms import REASON_MAX
-from portal.web.shapes import (
-    Field,
-    Instant,
-    Many,
-    OneOf,
-    OrNull,
-    Prose,
-    Schema,
-    Text,
-    Thing,
-    Whole,
-)
+from portal.web.shapes import WHOLE, Instant, Name, Prose, Shape, Text
+
+ShortText = Annotated[Text, Field(max_length=200)]
+# As limits have it: seconds, a calendar month, or none for what counts at one moment.
+Period = Annotated[
+    int | Literal["month"] | None, Field(description="Seconds, `month`, or null for concurrency.")
+]
+Amount = Annotated[int, Field(ge=0, le=2**53 - 1), WHOLE]
 
 
-@dataclass(frozen=True)
-class Period:
-    """As limits have it: seconds, a calendar month, or none for what counts at one moment."""
+class Cap(Shape):
+    """A limit that an organisation set on its own key."""
 
-    def schema(self) -> Schema:
-        return {"type": ["integer", "string", "null"]}
+    model: str = Field(description="A model, or * for all together.")
+    metric: str
+    kind: str
+    period: Period
+    quota: Amount
+    burst: Amount | None = Field(description="Of a bucket; null for other kinds.")
 
-    def read(self, value: Any) -> Any:
-        return value
 
+class Key(Shape):
+    """A key without its secret."""
 
-CAP = Thing(
-    "Cap",
-    {
-        "model": Field(Text(), "A model, or * for all together."),
-        "metric": Field(Text()),
-        "kind": Field(Text()),
-        "period": Field(Period(), "Seconds, `month`, or null for concurrency."),
-        "quota": Field(Whole(0, 2**53 - 1)),
-        "burst": Field(OrNull(Whole(0, 2**53 - 1)), "Of a bucket; null for other kinds."),
-    },
-)
-KEY = Thing(
-    "Key",
-    {
-        "id": Field(Text()),
-        "org": Field(Text(), "The id of its organisation."),
-        "name": Field(Prose()),
-        "environment": Field(OneOf(Environment)),
-        "state": Field(OneOf(KeyState)),
-        "prefix": Field(Text(), "How the secret begins."),
-        "last_four": Field(Text(), "How it ends."),
-        "models": Field(OrNull(Many(Text())), "null: every model that the tier offers."),
-        "networks": Field(OrNull(Many(Text())), "null: from anywhere."),
-        "caps": Field(Many(CAP)),
-        "issued_by": Field(
-            Text(400), "A person's address, or the name of an organisation's token."
-        ),
-        "created_at": Field(Instant()),
-        "expires_at": Field(OrNull(Instant()), "null: never by itself."),
-        "last_used_at": Field(OrNull(Instant())),
-        "paused_at": Field(OrNull(Instant())),
-        "revoked_at": Field(OrNull(Instant())),
-        "revoked_reason": Field(OrNull(Text(REASON_MAX))),
-        "successor": Field(OrNull(Text()), "The key that took its place, where it was rotated."),
-        "lineage": Field(Text(), "The first key of its rotations: what caps are counted by."),
-    },
-)
-KEYS = Thing(
-    "Keys",
-    {
-        "keys": Field(Many(KEY, most=PAGE)),
-        "next": Field(OrNull(Text(500)), "The cursor of the next page; null on the last."),
-    },
-)
-ISSUED = Thing(
-    "IssuedKey",
-    {"key": Field(KEY), "secret": Field(Text(), "Shown this once; we keep only a digest of it.")},
-)
-NEW_KEY = Thing(
-    "NewKey",
-    {
-        "name": Field(Prose(), "No other key that is not revoked has it, whatever the case."),
-        "environment": Field(OneOf(Environment), required=False, absent=Environment.LIVE),
-        "expires_at": Field(OrNull(Instant()), "null: never by itself.", required=False),
-        "models": Field(
-            OrNull(Many(Text(), most=1000)), "null or none: any of the tier's.", required=False
-        ),
-        "networks": Field(
-            OrNull(Many(Text(), most=NETWORKS_MAX)),
-            "In CIDR form; null or none: from anywhere.",
-            required=False,
-        ),
-    },
-)
-NEW_NAME = Thing("NewName", {"name": Field(Prose())})
-ROTATION = Thing(
-    "Rotation",
-    {
-        "grace_seconds": Field(Whole(0, GRACE_MAX_SECONDS), "For how long the old secret goes on."),
-        "expires_at": Field(
-            OrNull(Instant()), "Of the new key; null: as long a life as the old.", required=False
-        ),
-    },
-)
-REVOCATION = Thing("Revocation", {"reason": Field(Prose(REASON_MAX, is_line=False))})
-
-ORG = {
-    "org": Field(
-        Text(), "Its address (slug) or id. A token of an organisation needs none.", required=False
+    id: str
+    org: str = Field(description="The id of its organisation.")
+    name: Name
+    environment: Environment
+    state: KeyState
+    prefix: str = Field(description="How the secret begins.")
+    last_four: str = Field(description="How it ends.")
+    models: list[str] | None = Field(description="null: every model that the tier offers.")
+    networks: list[str] | None = Field(description="null: from anywhere.")
+    caps: list[Cap]
+    issued_by: str = Field(
+        description="A person's address, or the name of an organisation's token."
     )
-}
-LIST = ORG | {
-    "state": Field(OneOf(KeyState), required=False),
-    "environment": Field(OneOf(Environment), required=False),
-    "q": Field(Text(80), "A part of the name, or how a secret begins or ends.", required=False),
-    "limit": Field(Whole(1, PAGE), "Keys a page.", required=False, absent=50),
-    "cursor": Field(Text(500), "What `next` said of the page before.", required=False),
-}
+    created_at: Instant
+    expires_at: Instant | None = Field(description="null: never by itself.")
+    last_used_at: Instant | None
+    paused_at: Instant | None
+    revoked_at: Instant | None
+    revoked_reason: str | None
+    successor: str | None = Field(description="The key that took its place, where it was rotated.")
+    lineage: str = Field(description="The first key of its rotations: what caps are counted by.")
+
+
+class Keys(Shape):
+    """A page of keys, newest first."""
+
+    keys: Annotated[list[Key], Field(max_length=PAGE)]
+    next: str | None = Field(description="The cursor of the next page; null on the last.")
+
+
+class IssuedKey(Shape):
+    """A key that is new, with its secret."""
+
+    key: Key
+    secret: str = Field(description="Shown this once; we keep only a digest of it.")
+
+
+class NewKey(Shape):
+    """A key to be issued."""
+
+    name: Name = Field(description="No other key that is not revoked has it, whatever the case.")
+    environment: Environment = Environment.LIVE
+    expires_at: Instant | None = Field(None, description="null: never by itself.")
+    models: Annotated[list[ShortText], Field(max_length=1000)] | None = Field(
+        None, description="null or none: any of the tier's."
+    )
+    networks: Annotated[list[ShortText], Field(max_length=NETWORKS_MAX)] | None = Field(
+        None, description="In CIDR form; null or none: from anywhere."
+    )
+
+
+class NewName(Shape):
+    """What a key is to be called."""
+
+    name: Name
+
+
+class NewSecret(Shape):
+    """How a key is to be rotated."""
+
+    grace_seconds: Annotated[int, Field(ge=0, le=GRACE_MAX_SECONDS), WHOLE] = Field(
+        description="For how long the old secret goes on."
+    )
+    expires_at: Instant | None = Field(
+        None, description="Of the new key; null: as long a life as the old."
+    )
+
+
+class Revocation(Shape):
+    """Why a key is revoked."""
+
+    reason: Annotated[Prose, Field(max_length=REASON_MAX)]
+
+
+class OrgNamed(Shape):
+    """Which organisation is meant."""
+
+    org: ShortText | SkipJsonSchema[None] = Field(
+        default_factory=lambda: None,
+        description="Its address (slug) or id. A token of an organisation needs none.",
+    )
+
+
+class Listing(OrgNamed):
+    """Which keys are to be listed."""
+
+    state: KeyState | SkipJsonSchema[None] = Field(default_factory=lambda: None)
+    environment: Environment | SkipJsonSchema[None] = Field(default_factory=lambda: None)
+    q: Annotated[Text, Field(max_length=80)] = Field(
+        "", description="A part of the name, or how a secret begins or ends."
+    )
+    limit: Annotated[int, Field(ge=1, le=PAGE)] = Field(50, description="Keys a page.")
+    cursor: Annotated[Text, Field(max_length=500)] | SkipJsonSchema[None] = Field(
+        default_factory=lambda: None, description="What `next` said of the page before."
+    )
 
 
 def shown(found: FullKey) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Whom a token stands for: the first call of a program, and the answer to every one that is not let in."""
 
 from flask import Blueprint, Response
+from pydantic import Field
 
 from portal.orgs.models import Role
 from portal.orgs.policy import Scope
@@ -12,22 +13,26 @@ from portal.web.openapi import Answer, answer, operation
 from portal.web.public import public
 from portal.web.security import csrf
 from portal.web.session import session
-from portal.web.shapes import Field, Many, OneOf, Prose, Text, Thing
+from portal.web.shapes import Name, Shape
 
 bp = Blueprint("tokens_api", __name__, url_prefix="/api/v1/orgs")
 csrf.exempt(bp)  # no cookie plays a part here: the token is sent by hand
 
-ORG = Thing(
-    "Organisation",
-    {
-        "id": Field(Text()),
-        "slug": Field(Text(), "As it stands in addresses; it may change, the id does not."),
-        "name": Field(Prose()),
-        "role": Field(OneOf(Role), "The role of the person, or the token's own."),
-        "scopes": Field(Many(OneOf(Scope)), "What the token was given: it does what both allow."),
-    },
-)
-ORGS = Thing("Organisations", {"orgs": Field(Many(ORG))})
+
+class Organisation(Shape):
+    """An organisation that a token reaches."""
+
+    id: str
+    slug: str = Field(description="As it stands in addresses; it may change, the id does not.")
+    name: Name
+    role: Role = Field(description="The role of the person, or the token's own.")
+    scopes: list[Scope] = Field(description="What the token was given: it does what both allow.")
+
+
+class Organisations(Shape):
+    """All that a token reaches, by name."""
+
+    orgs: list[Organisation]
 
 
 @bp.app_errorhandler(NotLetIn)
@@ -42,7 +47,7 @@ def not_let_in(error: NotLetIn) -> Response:
 @bp.get("")
 @operation(
     summary="The organisations that the token reaches",
-    answers={200: Answer("All of them, by name.", ORGS)},
+    answers={200: Answer("All of them, by name.", Organisations)},
 )
 @public
 def orgs() -> Response:

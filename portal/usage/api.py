@@ -1,53 +1,54 @@
 """`GET /api/v1/me/limits`: a program asks the portal how much its key has left; it costs no quota."""
 
 import json
+from typing import Annotated
 
 from flask import Blueprint, Response, request
+from pydantic import Field
 
 from portal.core import clock
 from portal.core.errors import PortalError
-from portal.keys.api_shapes import Period
+from portal.keys.api_shapes import Amount, Period
 from portal.usage.errors import KeyNotTaken
 from portal.usage.own_limits import find_key, own_limits
 from portal.web import problems, throttle
 from portal.web.openapi import Answer, Secret, operation
 from portal.web.public import public
 from portal.web.session import session, settings
-from portal.web.shapes import Field, Instant, Many, OrNull, Text, Thing, Whole
+from portal.web.shapes import Instant, Shape
 
-AMOUNT = Whole(0, 2**53 - 1)
-OWN_LIMIT = Thing(
-    "OwnLimit",
-    {
-        "limit": Field(Text(), "Its name."),
-        "metric": Field(Text()),
-        "kind": Field(Text()),
-        "period": Field(Period(), "Seconds, `month`, or null for concurrency."),
-        "quota": Field(AMOUNT),
-        "burst": Field(OrNull(AMOUNT), "Of a bucket; null for other kinds."),
-        "used": Field(AMOUNT),
-        "remaining": Field(AMOUNT),
-        "resets_at": Field(Text(), "Where its kind is a window.", required=False),
-        "full_at": Field(OrNull(Text()), "Where it is not; null: nobody knows.", required=False),
-    },
-)
-ANNOUNCED = Thing(
-    "AnnouncedLimit",
-    {
-        "limit": Field(Text()),
-        "change": Field(Whole(1, 2**31)),
-        "effective_at": Field(Instant()),
-        "quota": Field(OrNull(AMOUNT), "null: the limit goes."),
-        "burst": Field(OrNull(AMOUNT)),
-    },
-)
-OWN_LIMITS = Thing(
-    "OwnLimits",
-    {
-        "limits": Field(Many(OWN_LIMIT)),
-        "announced": Field(Many(ANNOUNCED), "What will change of them.", required=False),
-    },
-)
+
+class OwnLimit(Shape):
+    """A limit that requests with the key meet, and what is used of it."""
+
+    limit: str = Field(description="Its name.")
+    metric: str
+    kind: str
+    period: Period
+    quota: Amount
+    burst: Amount | None = Field(description="Of a bucket; null for other kinds.")
+    used: Amount
+    remaining: Amount
+    resets_at: str = Field("", description="Where its kind is a window.")
+    full_at: str | None = Field(None, description="Where it is not; null: nobody knows.")
+
+
+class AnnouncedLimit(Shape):
+    """What a limit will be."""
+
+    limit: str
+    change: Annotated[int, Field(ge=1, le=2**31)]
+    effective_at: Instant
+    quota: Amount | None = Field(description="null: the limit goes.")
+    burst: Amount | None
+
+
+class OwnLimits(Shape):
+    """Every limit that requests with the key meet."""
+
+    limits: list[OwnLimit]
+    announced: list[AnnouncedLimit] = Field([], description="What will change of them.")
+
 
 bp = Blueprint("usage_api", __name__, url_prefix="/api/v1")
 
@@ -64,7 +65,7 @@ def not_taken(error: PortalError) -> Response:
     summary="What a key has left",
     about="It costs no quota. `Link` and `Plimsoll-Limit-Change` tell of a tightening ahead.",
     asks=Secret.KEY,
-    answers={200: Answer("Every limit that requests with the key meet.", OWN_LIMITS)},
+    answers={200: Answer("Every limit that requests with the key meet.", OwnLimits)},
 )
 @public
 def my_limits() -> Response:

@@ -1,7 +1,7 @@
 """The API's operations, each said once: what a view declares is what it reads, and what the document says.
 
     @bp.get("/keys")
-    @operation(summary="List keys", scope="keys:read", query=LIST, answers={200: Answer("A page.", KEYS)})
+    @operation(summary="List keys", scope="keys:read", query=Listing, answers={200: Answer("A page.", Keys)})
     @public
     def list_keys() -> Response: …
 
@@ -10,21 +10,26 @@ The document is made from the views that are installed, so that it cannot name a
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 from flask import Response, current_app, request
+from pydantic import Field
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from werkzeug.routing import Rule
 
 from portal.core.errors import Invalid, PortalError
-from portal.web.shapes import FIELD_SHOWN, Field, Schema, Text, Thing, Whole
+from portal.web.shapes import FIELD_SHOWN, Shape
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S", bound=Shape)
+Schema = dict[str, Any]
 
 BASE = "/api/v1"
+REF = "#/components/schemas/{model}"
 ABOUT_REFUSALS = {
     400: "The body is not JSON.",
     401: "No access token came, or none that opens anything; where a key is asked for, the key.",
@@ -40,17 +45,17 @@ HEADERS = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     429: {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}},
 }
-PROBLEM = Thing(
-    "Problem",
-    {
-        "type": Field(Text(), "`/problems/` and the code."),
-        "title": Field(Text()),
-        "status": Field(Whole(400, 599)),
-        "code": Field(Text(), "Decide by this one: it does not change."),
-        "detail": Field(Text(), "A sentence for people."),
-        "field": Field(Text(), "Which value is not right.", required=False),
-    },
-)
+
+
+class Problem(Shape):
+    """As RFC 9457 has it."""
+
+    type: str = Field(description="`/problems/` and the code.")
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    code: str = Field(description="Decide by this one: it does not change.")
+    detail: str = Field(description="A sentence for people.")
+    field: str = Field("", description="Which value is not right.")
 
 
 class Secret(StrEnum):
@@ -67,12 +72,6 @@ SCHEMES = {
 _ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
-class BadJson(PortalError):
-    status = 400
-    code = "bad_json"
-    public = "The body is not JSON."
-
-
 class NotJson(PortalError):
     status = 415
     code = "not_json"
@@ -84,7 +83,7 @@ class Answer:
     """What comes back where all went well."""
 
     about: str
-    body: Thing | None = None
+    body: type[Shape] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +95,9 @@ class Operation:
     asks: Secret = Secret.TOKEN
     scope: str = ""
     about: str = ""
-    query: Mapping[str, Field] = field(default_factory=dict)
+    query: type[Shape] | None = None
     path: Mapping[str, str] = field(default_factory=dict)
-    body: Thing | None = None
+    body: type[Shape] | None = None
     refusals: tuple[int, ...] = ()
 
     @property
@@ -134,38 +133,19 @@ def operations() -> Iterator[tuple[str, Rule, Operation]]:
                 yield method, rule, found
 
 
-def read_body(shape: Thing) -> dict[str, Any]:
+def read_body(shape: type[S]) -> S:
     """The body of this request. Raises NotJson, BadJson, Invalid."""
     if request.mimetype != "application/json":
         raise NotJson
-    try:
-        value = json.loads(request.get_data(), parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise BadJson from error
-    return shape.read(value)
+    return shape.read_json(request.get_data())
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(text)
-
-
-def read_query(fields: Mapping[str, Field]) -> dict[str, Any]:
+def read_query(shape: type[S]) -> S:
     """The parameters of this request's address. Raises Invalid, also for one that is mistyped."""
-    found: dict[str, Any] = {}
-    for name in request.args:
-        if name not in fields:
-            raise Invalid("There is no such parameter here.", field=name[:FIELD_SHOWN])
-    for name, each in fields.items():
-        sent = request.args.getlist(name)
+    for name, sent in request.args.lists():
         if len(sent) > 1:
-            raise Invalid("Give this once.", field=name)
-        if not sent and each.required:
-            raise Invalid("This is missing.", field=name)
-        try:
-            found[name] = each.shape.read(sent[0]) if sent else each.absent
-        except Invalid as error:
-            raise Invalid(error.public, field=name) from error
-    return found
+            raise Invalid("Give this once.", field=name[:FIELD_SHOWN])
+    return shape.read_words(request.args.to_dict())
 
 
 def answer(body: Mapping[str, Any], status: int = 200) -> Response:
@@ -176,15 +156,35 @@ def answer(body: Mapping[str, Any], status: int = 200) -> Response:
     return response
 
 
+class _Described(GenerateJsonSchema):
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
+        return False  # it would be the field's name once more
+
+
+def _schemas(operations: Iterable[Operation]) -> dict[str, Schema]:
+    """What stands in bodies, answers and parameters, by name."""
+    shapes: set[type[Shape]] = {Problem}
+    for each in operations:
+        said = [each.body, each.query, *(answer.body for answer in each.answers.values())]
+        shapes |= {shape for shape in said if shape}
+    _, schemas = models_json_schema(
+        [(shape, "validation") for shape in sorted(shapes, key=lambda shape: shape.__name__)],
+        ref_template=REF,
+        schema_generator=_Described,
+    )
+    found: dict[str, Schema] = schemas["$defs"]
+    return found
+
+
 def document(*, url: str, name: str) -> dict[str, Any]:
     """The whole API in OpenAPI 3.1."""
+    found = list(operations())
+    schemas = _schemas(each for _, _, each in found)
     paths: dict[str, dict[str, Any]] = {}
-    things = PROBLEM.things()
-    for method, rule, found in operations():
+    for method, rule, each in found:
         path = _ARGUMENT.sub(r"{\1}", rule.rule)
-        paths.setdefault(path, {})[method.lower()] = _described(rule, found)
-        for each in (found.body, *(answer.body for answer in found.answers.values())):
-            things |= each.things() if each else {}
+        paths.setdefault(path, {})[method.lower()] = _described(rule, each, schemas)
+    asked = {each.query.__name__ for _, _, each in found if each.query}
     return {
         "openapi": "3.1.0",
         "info": {"title": name, "version": "1"},
@@ -192,18 +192,19 @@ def document(*, url: str, name: str) -> dict[str, Any]:
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "schemas": {name: things[name].described() for name in sorted(things)},
+            "schemas": {name: schemas[name] for name in sorted(schemas.keys() - asked)},
             "responses": {str(status): _refusal(status) for status in ABOUT_REFUSALS},
             "securitySchemes": SCHEMES,
         },
     }
 
 
-def _described(rule: Rule, found: Operation) -> dict[str, Any]:
-    said: dict[str, Any] = {
+def _described(rule: Rule, found: Operation, schemas: Mapping[str, Schema]) -> Schema:
+    query = schemas[found.query.__name__] if found.query else {}
+    said: Schema = {
         "operationId": rule.endpoint,
         "summary": found.summary,
-        "parameters": [*_path_parameters(rule, found), *_query_parameters(found)],
+        "parameters": [*_path_parameters(rule, found), *_query_parameters(query)],
         "responses": {str(status): _answer(each) for status, each in found.answers.items()}
         | {str(each): {"$ref": f"#/components/responses/{each}"} for each in found.statuses},
     }
@@ -225,24 +226,28 @@ def _path_parameters(rule: Rule, found: Operation) -> Iterator[dict[str, Any]]:
         yield said | ({"description": found.path[name]} if name in found.path else {})
 
 
-def _query_parameters(found: Operation) -> Iterator[dict[str, Any]]:
-    for name, each in found.query.items():
-        said = {"name": name, "in": "query", "required": each.required}
-        said |= {"schema": each.shape.schema()}
-        yield said | ({"description": each.about} if each.about else {})
+def _query_parameters(query: Schema) -> Iterator[Schema]:
+    for name, schema in query.get("properties", {}).items():
+        about = schema.pop("description", "")
+        said = {"name": name, "in": "query", "required": name in query.get("required", ())}
+        yield said | {"schema": schema} | ({"description": about} if about else {})
 
 
 def _answer(found: Answer) -> dict[str, Any]:
     return {"description": found.about} | ({"content": _content(found.body)} if found.body else {})
 
 
-def _content(body: Thing) -> dict[str, Schema]:
-    return {"application/json": {"schema": body.schema()}}
+def _content(body: type[Shape]) -> dict[str, Schema]:
+    return {"application/json": {"schema": _named(body)}}
+
+
+def _named(shape: type[Shape]) -> Schema:
+    return {"$ref": REF.format(model=shape.__name__)}
 
 
 def _refusal(status: int) -> dict[str, Any]:
     return {
         "description": ABOUT_REFUSALS[status],
         "headers": HEADERS.get(status, {}),
-        "content": {"application/problem+json": {"schema": PROBLEM.schema()}},
+        "content": {"application/problem+json": {"schema": _named(Problem)}},
     }

@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+from portal.core.errors import Invalid
+from portal.keys.api_shapes import NewKey, NewSecret, Revocation
 from portal.web.openapi import operation_of
-from portal.web.shapes import Field, Instant, Many, OrNull, Prose, Text, Thing, Whole
+from portal.web.shapes import BadJson
 
 # Signed by scanners, and as GitHub's programme has it: no part of what a token opens.
 OF_A_KEY = "/api/v1/me/limits"
@@ -77,7 +79,7 @@ def test_what_a_view_answers_is_what_it_says(app, client, cast, token_of):
     for endpoint, (status, answer) in said.items():
         body = operation_of(app.view_functions[endpoint]).answers[status].body
         assert answer.status_code == status
-        body.read(answer.json)
+        body.read_json(answer.data)
 
 
 @on_sqlite
@@ -88,24 +90,60 @@ def test_the_page_for_people_names_each_address(visit, client):
         assert f"<code>{method} {path}</code>" in text
 
 
-def test_a_shape_says_what_it_reads():
-    inner = Thing("Inner", {"at": Field(OrNull(Instant()), required=False)})
-    outer = Thing("Outer", {"many": Field(Many(inner, most=2)), "name": Field(Prose())})
+@pytest.mark.parametrize(
+    ("shape", "sent", "field", "said"),
+    [
+        (NewKey, '{"name": "%s"}' % ("x" * 81), "name", "At most 80 fit here."),
+        (NewKey, '{"name": "\u200b"}', "name", "Use at least one character that can be seen."),
+        (
+            NewKey,
+            '{"name": "x", "environment": "mars"}',
+            "environment",
+            "Use one of 'live' or 'test'.",
+        ),
+        (
+            NewKey,
+            '{"name": "x", "expires_at": "{}"}',
+            "expires_at",
+            "Give an instant with its offset",
+        ),
+        (
+            NewKey,
+            '{"name": "x", "models": ["\\u0000"]}',
+            "models",
+            "A character in this text is none.",
+        ),
+        (NewKey, '{"name": "x", "nmae": "y"}', "nmae", "There is no such field here."),
+        (NewKey, "{}", "name", "This is missing."),
+        (NewKey, "[]", "", "Send a JSON object."),
+        (NewSecret, '{"grace_seconds": -1}', "grace_seconds", "Give a whole number from 0."),
+        (
+            NewSecret,
+            '{"grace_seconds": 9e99}',
+            "grace_seconds",
+            "Give a whole number up to 2,592,000.",
+        ),
+        (NewSecret, '{"grace_seconds": true}', "grace_seconds", "Give a whole number."),
+        (NewSecret, '{"grace_seconds": "5"}', "grace_seconds", "Give a whole number."),
+        (NewSecret, '{"grace_seconds": NaN}', "grace_seconds", "Give a whole number."),
+        (Revocation, '{"reason": 5}', "reason", "Give a text."),
+    ],
+)
+def test_what_does_not_fit_is_told_in_words_for_people(shape, sent, field, said):
+    with pytest.raises(Invalid) as refused:
+        shape.read_json(sent.encode())
 
-    assert set(outer.things()) == {"Inner", "Outer"}
-    assert outer.described() == {
-        "type": "object",
-        "properties": {
-            "many": {
-                "type": "array",
-                "items": {"$ref": "#/components/schemas/Inner"},
-                "maxItems": 2,
-            },
-            "name": {"type": "string", "minLength": 1, "maxLength": 80},
-        },
-        "required": ["many", "name"],
-        "additionalProperties": False,
-    }
-    assert outer.read({"many": [{}], "name": " e\u0301 "}) == {"many": [{"at": None}], "name": "é"}
-    assert OrNull(Text()).schema() == {"type": ["string", "null"], "maxLength": 200}
-    assert Whole(0, 5).read(5.0) == 5
+    assert refused.value.field == field
+    assert refused.value.public.startswith(said)
+
+
+@pytest.mark.parametrize("sent", [b"", b"{", b"\xff", b"[" * 100_000, b'{"name": "\\ud800"}'])
+def test_what_is_no_json_is_told_apart(sent):
+    with pytest.raises(BadJson):
+        NewKey.read_json(sent)
+
+
+def test_what_fits_is_read_as_commands_take_it():
+    assert NewKey.read_json('{"name": " e\u0301 "}'.encode()).name == "é"
+    assert Revocation.read_json(b'{"reason": "Lost.\\r\\nTwice. "}').reason == "Lost.\nTwice."
+    assert NewSecret.read_json(b'{"grace_seconds": 5.0}').grace_seconds == 5
