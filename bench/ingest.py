@@ -4,7 +4,6 @@ One gateway, batches of a thousand rows of a thousand keys of 200 organisations,
 batches. The bare upsert writes the same rows into one table by one statement, and commits.
 """
 
-import json
 import statistics
 import tempfile
 import time
@@ -13,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 from flask import Flask
 
 from bench.figures import keep
@@ -92,7 +92,7 @@ def _ingest(app: Flask, world: World, keys: list[tuple[str, str]]) -> Act:
             for place, (key_id, _) in enumerate(keys)
         ]
         body = {"boot": 1, "seq": number + 1, "from": minute, "to": now, "rows": rows}
-        answer = client.post("/sync/v1/usage", data=json.dumps(body), headers=headers)
+        answer = client.post("/sync/v1/usage", data=orjson.dumps(body), headers=headers)
         assert answer.status_code == 200, answer.text
 
     return act

@@ -1,6 +1,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -50,8 +51,7 @@ class IssuedKey:
     secret: NewSecret
 
 
-@dataclass(frozen=True)
-class Use:
+class Use(NamedTuple):
     """That a key was used at an instant, at a gateway known by its name."""
 
     key_id: str
@@ -238,8 +238,7 @@ def note_use(session: Session, uses: Iterable[Use]) -> None:
     for use in uses:
         if use.key_id not in latest or latest[use.key_id].at < use.at:
             latest[use.key_id] = use
-    rows = ((use.key_id, use.at, use.gateway) for use in latest.values())
-    upsert(session, KeyLastUse, rows, newer="at")
+    upsert(session, KeyLastUse, map(tuple, latest.values()), newer="at")
 
 
 def _journal(session: Session, actor: Actor, key: ApiKey, *, tag: str, **details: str) -> None:

@@ -15,9 +15,10 @@ AHEAD_SECONDS = 86_400
 ROWS_MAX = 10_000
 NAMES_MAX = 200
 MINUTE = 60
-_COUNTS = ("requests", "input_tokens", "output_tokens")
+_COUNTS = frozenset({"requests", "input_tokens", "output_tokens", "refused"})
 _COUNTER = ("used", "quota", "at")
 _FREE = ("full_at", "resets_at")
+_NOTHING: Mapping[str, int] = {}
 
 
 class Row(NamedTuple):
@@ -77,7 +78,7 @@ def read_batch(data: bytes, *, now: int) -> Batch:
     if not isinstance(body, dict):
         raise Invalid("Send a JSON object.")
     for name in ("boot", "seq", "from", "to"):
-        if not _is_whole(body.get(name)) or body[name] < 1:
+        if not _are_whole(body.get(name)) or body[name] < 1:
             raise Invalid("A whole number from 1 is expected.", field=name)
     place = (body["boot"], body["seq"], body["to"])
     rows, counters = (_lines(body, name) for name in ("rows", "counters"))
@@ -99,7 +100,7 @@ def _rows(lines: list[Any], *, now: int) -> list[Row]:
     for number, raw in enumerate(lines):
         try:
             row = _row(raw)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             raise BadRow(number, "row_invalid") from error
         if row.minute > now + AHEAD_SECONDS:
             raise BadRow(number, "minute_ahead")
@@ -110,30 +111,47 @@ def _rows(lines: list[Any], *, now: int) -> list[Row]:
 def _counters(lines: list[Any]) -> list[Reading]:
     try:
         return [_reading(*raw) for raw in lines]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadRow(None, "counters_invalid") from error
 
 
 def _row(raw: Any) -> Row:
+    # Thousands a second come by here, so that one expression asks all, in few calls.
     key_id, model, counts, minute = raw
-    _must(_is_text(key_id, ID_MAX) and _is_whole(minute) and minute >= 0 and not minute % MINUTE)
-    _must(model is None or _is_text(model, MODEL_MAX))
-    _must(isinstance(counts, dict))
-    refused = counts.get("refused", {})
-    _must(isinstance(refused, dict))
-    _must(counts.keys() <= {*_COUNTS, "refused"} and len(refused) <= NAMES_MAX)
-    requests, taken, made = (counts.get(name, 0) for name in _COUNTS)
-    _must(all(map(_is_whole, (requests, taken, made, *refused.values()))))
-    _must(all(_is_text(name, NAME_MAX) for name in refused))
+    get = counts.get
+    requests, taken, made = get("requests", 0), get("input_tokens", 0), get("output_tokens", 0)
+    refused = get("refused", _NOTHING)
+    if not (
+        _is_text(key_id, ID_MAX)
+        and (model is None or _is_text(model, MODEL_MAX))
+        and counts.keys() <= _COUNTS
+        and _are_whole(requests, taken, made, minute)
+        and minute >= 0
+        and not minute % MINUTE
+        and (refused is _NOTHING or _is_refusals(refused))
+    ):
+        raise ValueError
     return Row(key_id, model or "", minute, requests, taken, made, refused)
 
 
+def _is_refusals(refused: Any) -> bool:
+    return (
+        isinstance(refused, dict)
+        and len(refused) <= NAMES_MAX
+        and all(_is_text(name, NAME_MAX) for name in refused)
+        and _are_whole(*refused.values())
+    )
+
+
 def _reading(owner: Any, name: Any, fields: Any) -> Reading:
-    _must(_is_text(owner, ID_MAX) and _is_text(name, NAME_MAX) and isinstance(fields, dict))
+    used, quota, at = (fields[each] for each in _COUNTER)
     free = [fields.get(each) for each in _FREE]
-    numbers = [fields[each] for each in _COUNTER]
-    _must(all(map(_is_whole, numbers)) and all(each is None or _is_whole(each) for each in free))
-    return Reading(owner, name, *numbers, *free)
+    known = [each for each in free if each is not None]
+    if not (
+        _is_text(owner, ID_MAX) and _is_text(name, NAME_MAX) and _are_whole(used, quota, at, *known)
+    ):
+        raise ValueError
+    return Reading(owner, name, used, quota, at, *free)
 
 
 def _is_text(value: Any, longest: int) -> bool:
@@ -141,10 +159,8 @@ def _is_text(value: Any, longest: int) -> bool:
     return isinstance(value, str) and 0 < len(value) <= longest and "\0" not in value
 
 
-def _is_whole(value: Any) -> bool:
-    return type(value) is int and -BOUND < value < BOUND
-
-
-def _must(holds: bool) -> None:  # noqa: FBT001 -- an assertion by another name
-    if not holds:
-        raise ValueError
+def _are_whole(*values: Any) -> bool:
+    for each in values:  # noqa: SIM110 -- a generator takes three times as long
+        if type(each) is not int or not -BOUND < each < BOUND:
+            return False
+    return True

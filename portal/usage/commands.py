@@ -1,4 +1,4 @@
-from collections.abc import Collection, Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -7,7 +7,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from portal.core import clock
-from portal.core.upserts import upsert
+from portal.core.upserts import listed, upsert
 from portal.keys.commands import Use, note_use
 from portal.keys.models import ApiKey
 from portal.orgs.models import Org
@@ -21,13 +21,12 @@ from portal.usage.models import (
     UsageHour,
     UsageMinute,
 )
-from portal.usage.packing import NOTHING, Figures
+from portal.usage.packing import Figures
 
 _Place = TypeVar("_Place")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR, DAY = 3600, 86_400
-IDS_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -117,30 +116,17 @@ def _orgs_of(session: Session, rows: list[Row], counters: list[Reading]) -> dict
     Revoked keys count like all others: what they did before, or were refused since, was done.
     """
     owners = {each.owner for each in counters}
-    orgs = _by_id(session, {row.key_id for row in rows} | owners)
+    wanted = listed(session, {row.key_id for row in rows} | owners)
+    query = select(ApiKey.id, ApiKey.org_id).where(ApiKey.id.in_(wanted))
+    keys = session.connection().execute(query)  # the ORM would take as long as the database
+    orgs: dict[str, str] = {key_id: org_id for key_id, org_id in keys}  # noqa: C416 -- rows are no pairs to mypy
     for number, row in enumerate(rows):
         if row.key_id not in orgs:
             raise BadRow(number, "key_unknown")
-    unknown = owners - orgs.keys()
-    for part in _parts(unknown):
-        orgs |= {
-            org_id: org_id for org_id in session.scalars(select(Org.id).where(Org.id.in_(part)))
-        }
+    if unknown := owners - orgs.keys():
+        found = session.scalars(select(Org.id).where(Org.id.in_(listed(session, unknown))))
+        orgs |= {org_id: org_id for org_id in found}
     return orgs
-
-
-def _by_id(session: Session, ids: Collection[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in _parts(ids):
-        query = select(ApiKey.id, ApiKey.org_id).where(ApiKey.id.in_(part))
-        found |= {row.id: row.org_id for row in session.execute(query)}
-    return found
-
-
-def _parts(ids: Collection[str]) -> Iterable[list[str]]:
-    ordered = sorted(ids)
-    for first in range(0, len(ordered), IDS_AT_ONCE):
-        yield ordered[first : first + IDS_AT_ONCE]
 
 
 # ---- what is added ----
@@ -153,13 +139,15 @@ def _add(session: Session, rows: list[Row], *, orgs: dict[str, str]) -> None:
     refusals: dict[tuple[str, str, str, int], int] = {}
     for key_id, model, minute, requests, input_tokens, output_tokens, refused in rows:
         org_id, hour = orgs[key_id], minute - minute % HOUR
-        figures = Figures(requests, sum(refused.values()), input_tokens, output_tokens)
+        count = sum(refused.values()) if refused else 0
+        figures = Figures(requests, count, input_tokens, output_tokens)
         _sum(minutes, (org_id, model, minute), figures)
         _sum(hours, (org_id, key_id, model, hour), figures)
-        _sum(days, (org_id, minute - minute % DAY), figures)
-        for name, count in refused.items():
+        for name, times in refused.items():
             place = (org_id, key_id, name, hour)
-            refusals[place] = refusals.get(place, 0) + count
+            refusals[place] = refusals.get(place, 0) + times
+    for (org_id, _, minute), figures in minutes.items():
+        _sum(days, (org_id, minute - minute % DAY), figures)
     now = clock.timestamp()
     upsert(session, UsageMinute, ((*place, *figures) for place, figures in minutes.items()))
     upsert(session, UsageHour, ((*place, *figures) for place, figures in hours.items()))
@@ -175,7 +163,8 @@ def _add(session: Session, rows: list[Row], *, orgs: dict[str, str]) -> None:
 
 
 def _sum(into: dict[_Place, Figures], place: _Place, figures: Figures) -> None:
-    into[place] = into.get(place, NOTHING).plus(figures)
+    known = into.get(place)
+    into[place] = figures if known is None else known.plus(figures)
 
 
 def _set_counters(
@@ -204,11 +193,12 @@ def _forget_in_flight(session: Session, source: Source) -> None:
     )
 
 
-def _uses(source: Source, batch: Batch) -> Iterable[Use]:
-    latest: dict[str, int] = {}
+def _uses(source: Source, batch: Batch) -> Iterator[Use]:
+    instants: dict[int, datetime] = {}
     for row in batch.rows:
-        latest[row.key_id] = max(latest.get(row.key_id, 0), row.minute)
-    for key_id, minute in latest.items():
-        # Where in its minute is not said, but not after the batch was closed.
-        at = max(minute, min(minute + MINUTE - 1, batch.until))
-        yield Use(key_id, EPOCH + timedelta(seconds=at), source.name)
+        at = instants.get(row.minute)
+        if at is None:
+            # Where in its minute is not said, but not after the batch was closed.
+            seconds = max(row.minute, min(row.minute + MINUTE - 1, batch.until))
+            at = instants[row.minute] = EPOCH + timedelta(seconds=seconds)
+        yield Use(row.key_id, at, source.name)
