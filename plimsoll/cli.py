@@ -119,7 +119,12 @@ def _add_gateway(gateway: argparse.ArgumentParser) -> None:
     add("--counters", metavar="URL", help="count with other gateways in this Redis or Valkey")
     add("--max-stale", type=_seconds, metavar="S", help="refuse on state older than S seconds")
     add("--observe", action="store_true", help="decide and count, but let requests pass")
-    add("--deny-status", type=_status, metavar="N", help="answer every refusal with this status")
+    add(
+        "--deny-status",
+        type=_status,
+        metavar="N",
+        help="answer what /check refuses with this status",
+    )
     add(
         "--trusted-proxies",
         type=_networks,

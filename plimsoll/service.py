@@ -3,9 +3,13 @@
 `GET /check` with the caller's key decides (forward-auth of nginx, Caddy, Traefik, Envoy),
 `POST /settle` says what an admitted request took, `GET /limits` reads the meter, `GET /health`
 and `GET /metrics` are for the operator. Run it where only your own proxies reach it.
+
+Envoy asks with the caller's method and puts the caller's path behind `/check`; so every method
+and every path below it is the same question.
 """
 
 import ipaddress
+import json
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_CHECK = "/check"
 _BODY_BYTES_MAX = 10_000
 _OFFSET_SHOWN_SECONDS = 2.0
 
@@ -60,7 +65,6 @@ class _Service:
         self._trusted_proxies = trusted_proxies
         self._deny_status = deny_status
         self._routes: dict[tuple[str, str], Callable[[WSGIEnvironment], _Answer]] = {
-            ("GET", "/check"): self._check,
             ("POST", "/settle"): self._settle,
             ("GET", "/limits"): self._limits,
             ("GET", "/health"): self._health,
@@ -77,16 +81,32 @@ class _Service:
         headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
         headers.append(("Cache-Control", "no-store"))
         start_response(f"{answer.status} {_phrase(answer.status)}", headers)
-        return [answer.body]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
 
     def _route(self, environ: "WSGIEnvironment") -> _Answer:
         path = environ["PATH_INFO"]
+        if path == _CHECK or path.startswith(f"{_CHECK}/"):
+            return self._asked(environ)
         view = self._routes.get((environ["REQUEST_METHOD"], path))
         if view is not None:
             return view(environ)
         if any(path == known for _, known in self._routes):
             return _problem(405, "method_not_allowed", "This address has another method.")
         return _problem(404, "not_found", "There is nothing at this address.")
+
+    def _asked(self, environ: "WSGIEnvironment") -> _Answer:
+        """The check; whatever is not 200 has the status that the proxy was told to expect."""
+        try:
+            answer = self._check(environ)
+        except _BadRequest as bad:
+            answer = _bad_request(bad)
+        if self._deny_status is None or answer.status == HTTPStatus.OK:
+            return answer
+        # nginx passes on only a few statuses, and of a refusal it keeps nothing but the fields;
+        # so the true status and the body travel there. Escapes keep the field plain ASCII.
+        problem = json.dumps(orjson.loads(answer.body), separators=(",", ":"))
+        beside = [("X-Plimsoll-Status", str(answer.status)), ("X-Plimsoll-Problem", problem)]
+        return answer._replace(status=self._deny_status, headers=[*answer.headers, *beside])
 
     def _check(self, environ: "WSGIEnvironment") -> _Answer:
         decision = self._gateway.enforcer.check(
@@ -104,11 +124,7 @@ class _Service:
             return _Answer(200, headers)
         body = orjson.dumps(decision.problem())
         headers.append(("Content-Type", PROBLEM_TYPE))
-        if self._deny_status is None:
-            return _Answer(decision.status, headers, body)
-        # nginx passes on only a few statuses; the true one travels beside.
-        headers.append(("X-Plimsoll-Status", str(decision.status)))
-        return _Answer(self._deny_status, headers, body)
+        return _Answer(decision.status, headers, body)
 
     def _settle(self, environ: "WSGIEnvironment") -> _Answer:
         fields = _json_body(environ)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from flask import Blueprint, Response
 
 from plimsoll.contract import tokens
@@ -12,6 +14,7 @@ bp = Blueprint("docs", __name__, url_prefix="/docs")
 
 # Nobody's key: its checksum stands beside it and not behind it, so that no scanner takes it for one.
 EXAMPLE = "0" * tokens.BODY_LENGTH
+_EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 @bp.get("")
@@ -48,7 +51,13 @@ def keys() -> Response:
 @bp.get("/gateway")
 @public
 def gateway() -> Response:
-    return responses.page("docs/gateway.html", portal_url=settings().url)
+    # The page shows the files that the tests run, so that they cannot differ.
+    return responses.page(
+        "docs/gateway.html",
+        portal_url=settings().url,
+        nginx=(_EXAMPLES / "nginx/plimsoll.conf").read_text(encoding="utf-8"),
+        envoy=(_EXAMPLES / "envoy/envoy.yaml").read_text(encoding="utf-8"),
+    )
 
 
 @bp.get("/log")

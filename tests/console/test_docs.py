@@ -6,6 +6,7 @@ import pytest
 from plimsoll.contract import tokens
 from portal.core.anatomy import new_secret
 from portal.factory import create_app
+from tests.support.proxies import ENVOY_YAML, NGINX_CONF
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -49,3 +50,10 @@ def test_the_shape_of_keys_is_published_as_keys_are_made(visit, catalog):
     (prefix, body, checksum) = re.findall(named, page.text)[0]
     assert tokens.build(prefix, body) == prefix + body + checksum
     assert not re.search(pattern, page.html)  # or scanners would report the page itself
+
+
+def test_the_docs_show_the_proxies_configurations_that_the_tests_run(visit, catalog):
+    page = visit.get("/docs/gateway")
+
+    assert page.one("#nginx-code").get_text() == NGINX_CONF.read_text(encoding="utf-8")
+    assert page.one("#envoy-code").get_text() == ENVOY_YAML.read_text(encoding="utf-8")

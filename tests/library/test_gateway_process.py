@@ -1,66 +1,18 @@
 """`plimsoll gateway` as a process: it starts, stops, and starts again without its portal."""
 
-import contextlib
-import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from plimsoll.testing import FakeKey, FakePortal, SystemClock
 from tests.library.rig import CATALOG
-
-TOP = Path(__file__).parents[2]
+from tests.support.check_service import Process
 
 pytestmark = pytest.mark.processes
-
-
-class Process:
-    """The command, running."""
-
-    def __init__(self, portal_url: str, folder: Path, *more: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        (folder / "token").write_text("the gateway's token:\nplimgw_test\n")
-        self._running = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "plimsoll", "gateway", "--portal", portal_url),
-                *("--token-file", str(folder / "token"), "--state", str(folder / "state")),
-                *("--listen", self.url.removeprefix("http://"), *more),
-            ],
-            cwd=TOP,
-            env={**os.environ, "PYTHONPATH": str(TOP)},
-            stderr=subprocess.PIPE,
-        )
-
-    def get(self, path: str, **headers: str) -> httpx2.Response:
-        fields = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx2.get(self.url + path, headers=fields, trust_env=False)
-
-    def wait_until(self, status: int) -> None:
-        """Until /health answers with this status."""
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with contextlib.suppress(httpx2.TransportError):
-                if self.get("/health").status_code == status:
-                    return
-            time.sleep(0.02)
-        pytest.fail(f"/health never was {status}: {self.stop()}")
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> tuple[float, int, str]:
-        """Send a signal; answers how long it took, the exit status and what was said."""
-        began = time.monotonic()
-        self._running.send_signal(how)
-        _, said = self._running.communicate(timeout=10)
-        return time.monotonic() - began, self._running.returncode, said.decode()
 
 
 @pytest.fixture
@@ -155,7 +107,7 @@ def test_with_its_store_deleted_and_its_portal_away_it_is_not_ready(
 def test_an_option_that_cannot_be_is_said_in_one_line(tmp_path: Path, more: list[str]) -> None:
     process = Process("http://127.0.0.1:9", tmp_path, *more)
 
-    _, said = process._running.communicate(timeout=10)
+    status, said = process.wait()
 
-    assert process._running.returncode == 2
-    assert b"Traceback" not in said
+    assert status == 2
+    assert "Traceback" not in said

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import orjson
 import pytest
 
 from plimsoll.gateway import Gateway
@@ -123,6 +124,18 @@ def test_a_settlement_that_cannot_be_read_is_refused_with_its_field(
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/check", "/check/", "/check/v1/messages?x=1", "/check/settle"])
+def test_any_method_and_any_path_below_is_the_same_question(
+    service: Service, secret: str, method: str, path: str
+) -> None:
+    """Envoy asks with the caller's own method, and with the caller's path behind `/check`."""
+    refused = service.http.request(method, path)
+    admitted = service.http.request(method, path, headers={"x-api-key": secret})
+
+    assert (refused.status_code, admitted.status_code) == (401, 200)
+
+
 @pytest.mark.parametrize("tokens", ["-1", "1.5", "x", "9" * 30, "\u00b2"])
 def test_tokens_that_are_no_number_are_refused(service: Service, secret: str, tokens: str) -> None:
     answer = service.http.get(
@@ -150,7 +163,11 @@ def test_a_proxy_that_knows_few_statuses_gets_the_true_one_beside(
     try:
         answer = service.check(key.secret, X_Max_Tokens="100000000")
         assert (answer.status_code, answer.headers["X-Plimsoll-Status"]) == (403, "413")
+        assert orjson.loads(answer.headers["X-Plimsoll-Problem"]) == answer.json()
+        unread = service.check(key.secret, X_Max_Tokens="many")
+        assert (unread.status_code, unread.headers["X-Plimsoll-Status"]) == (403, "422")
         assert service.check(key.secret).status_code == 200
+        assert service.http.get("/limits").status_code == 401
     finally:
         service.close()
 
@@ -250,7 +267,7 @@ def test_an_observing_service_passes_and_says_what_it_would_do(
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/", 404), ("POST", "/check", 405), ("GET", "/settle", 405), ("GET", "/check/", 404)],
+    [("GET", "/", 404), ("POST", "/limits", 405), ("GET", "/settle", 405), ("GET", "/checks", 404)],
 )
 def test_other_addresses_and_methods_are_refused(
     service: Service, method: str, path: str, status: int
