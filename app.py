@@ -1,4 +1,4 @@
-"""The portal as a WSGI object, `app`; and, run as a program, the whole product on one machine.
+"""The portal as a WSGI object, `app`, and its sync API alone, `sync`; run as a program, the whole product.
 
 `python app.py`         portal, jobs, and the demo API in a process of its own
 `python app.py portal`  the portal and its jobs
@@ -29,7 +29,7 @@ from portal.core.actor import CLI
 from portal.core.db import transaction
 from portal.core.errors import PortalError
 from portal.core.jobs import Worker
-from portal.factory import create_app
+from portal.factory import create_app, create_sync_app
 from portal.serve import Server
 from portal.sync.commands import add_gateway, rotate_token
 from portal.sync.queries import find_gateway_by_token, list_gateways
@@ -51,9 +51,9 @@ API_STOP_SECONDS = 1.5
 
 
 @cache
-def _wsgi() -> Flask:
+def _wsgi(name: str) -> Flask:
     try:
-        return create_app()
+        return create_sync_app() if name == "sync" else create_app()
     except BadSettings as error:
         _say_why(error)
         raise SystemExit(2) from error
@@ -61,8 +61,8 @@ def _wsgi() -> Flask:
 
 def __getattr__(name: str) -> Flask:
     # Made when asked for, so that importing this file does nothing.
-    if name == "app":
-        return _wsgi()
+    if name in {"app", "sync"}:
+        return _wsgi(name)
     raise AttributeError(name)
 
 

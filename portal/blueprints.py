@@ -162,9 +162,16 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
     register_records()
     for blueprint in (*EVERYONE, *SIGNED_IN, *STAFF):
         app.register_blueprint(blueprint.bp)
-    # Machines with a token of their own.
-    sync.install(app, settings=settings, sessions=sessions)
+    # Machines with a token of their own; each watcher keeps a thread, so pages get the other half.
+    sync.install(app, settings=settings, sessions=sessions, places=settings.threads // 2)
     if settings.is_development:
         app.register_blueprint(dev.bp)
     for group in COMMANDS:
         app.cli.add_command(group)
+
+
+def install_sync(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
+    """Register what processes of their own for `/sync/` answer: that, and whether they are well."""
+    register_records()
+    app.register_blueprint(health.bp)
+    sync.install(app, settings=settings, sessions=sessions, places=settings.sync_places)

@@ -39,6 +39,8 @@ class Settings:
     smtp_url: str = field(default="", repr=False)
     mail_from: str = "Plimsoll <portal@localhost>"
     threads: int = 16
+    # How many gateways may watch at once in each process that serves `/sync/` alone.
+    sync_places: int = 5000
     # How many organisations vote or write before a thread holds the change that it is about.
     attention_threshold: int = 25
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -125,6 +127,10 @@ def _threads(name: str, value: str) -> int:
     return _whole(name, value, between=(4, 1000))
 
 
+def _sync_places(name: str, value: str) -> int:
+    return _whole(name, value, between=(1, 100_000))
+
+
 def _attention(name: str, value: str) -> int:
     return _whole(name, value, between=(1, 1_000_000))
 
@@ -181,6 +187,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "api_url": _url,
     "data": _path,
     "threads": _threads,
+    "sync_places": _sync_places,
     "attention_threshold": _attention,
     "trusted_proxies": _networks,
     "brand": _brand,
@@ -204,6 +211,16 @@ def _completed(settings: Settings, *, given: set[str]) -> Settings:
         "strict_sessions": not production,
     }
     return Settings(**values)
+
+
+def refuse_sqlite(settings: Settings) -> None:
+    """Where all requests share one thread, one that waits for SQLite's lock stops all. Raises BadSettings."""
+    if settings.database_url.startswith("sqlite"):
+        raise BadSettings(
+            "processes that serve /sync/ alone need PostgreSQL: set PORTAL_DATABASE_URL."
+            " With SQLite every wait for its lock would stall every stream of the process;"
+            " `python app.py portal` serves /sync/ beside the pages."
+        )
 
 
 def secrets_folder(data: Path) -> Path:

@@ -96,11 +96,14 @@ class PortalSession(Session):
 Sessions = sessionmaker[PortalSession]
 
 
-def make_engine(url: str) -> Engine:
-    """An engine for SQLite or PostgreSQL with the settings of EXACT 39."""
+def make_engine(url: str, *, connections_max: int = 60) -> Engine:
+    """An engine for SQLite or PostgreSQL with the settings of EXACT 39.
+
+    `connections_max`: to PostgreSQL, from this process; a third of them stays open.
+    """
     parsed = make_url(url)
     # An error's text reaches the log, and among parameters are mailed links and password hashes.
-    engine = create_engine(parsed, hide_parameters=True, pool_size=20, **_pool(parsed))
+    engine = create_engine(parsed, hide_parameters=True, **_pool(parsed, connections_max))
     if parsed.get_backend_name() != "sqlite":
         return engine
     event.listen(engine, "connect", _prepare_sqlite)
@@ -108,10 +111,11 @@ def make_engine(url: str) -> Engine:
     return engine
 
 
-def _pool(url: URL) -> dict[str, Any]:
+def _pool(url: URL, connections_max: int) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
-        return {"max_overflow": -1}
-    return {"pool_pre_ping": True, "max_overflow": 40}
+        return {"pool_size": 20, "max_overflow": -1}
+    kept = connections_max // 3
+    return {"pool_pre_ping": True, "pool_size": kept, "max_overflow": connections_max - kept}
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ARG001

@@ -3,6 +3,7 @@
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class Snapshot:
         while chunk := os.pread(self.descriptor, CHUNK_BYTES, offset):
             yield chunk
             offset += len(chunk)
+            time.sleep(0)  # a quick reader's socket takes all, and others wait for their turn
 
     def again(self) -> "Snapshot":
         """The same for one more reader, who closes it."""
@@ -90,5 +92,6 @@ class Snapshots:
         for part in rows.partitions():
             lines = (put_line(kind, name, rev, data.encode()) for kind, name, rev, data in part)
             file.write(b"".join(lines))
+            time.sleep(0)  # the turn of everyone else, also where all share one thread
         file.write(head.commit_line())
         return head

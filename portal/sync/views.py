@@ -26,10 +26,10 @@ bp = Blueprint("sync", __name__, url_prefix="/sync/v1")
 csrf.exempt(bp)  # no cookie plays a part here: the token is sent by hand
 
 
-def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
-    """The routes, and one hub, intake and maker of snapshots each; watchers get half the threads."""
+def install(app: Flask, *, settings: Settings, sessions: Sessions, places: int) -> None:
+    """The routes, and one hub, intake and maker of snapshots each; so many may watch at once."""
     app.register_blueprint(bp)
-    app.extensions["portal.hub"] = Hub(sessions, places=settings.threads // 2)
+    app.extensions["portal.hub"] = Hub(sessions, places=places)
     app.extensions["portal.intake"] = Intake(sessions)
     app.extensions["portal.snapshots"] = Snapshots(sessions, settings.data / "snapshots")
 
@@ -98,7 +98,10 @@ def usage() -> Response:
 
 
 def _authenticate(token: str) -> Gateway:
-    gateway = queries.find_gateway_by_token(session(), token)
+    # In a session that ends here: who went on to wait with a connection in hand would keep it from
+    # those waited for, and with thousands of gateways there are fewer connections than requests.
+    with sessions()() as own:
+        gateway = queries.find_gateway_by_token(own, token)
     if gateway is None:
         throttle.take("sync_token", throttle.address())
         raise BadToken

@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException, SecurityError
 
 from portal.core.errors import Invalid, PortalError, TooMany
 from portal.web.responses import wants_fragment
+from portal.web.session import extension
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +43,9 @@ MACHINE_TEXTS = {
 }
 
 
-def install(app: Flask) -> None:
-    """Register the handlers."""
+def install(app: Flask, *, has_pages: bool = True) -> None:
+    """Register the handlers; where there are no pages, errors are JSON for everyone."""
+    app.extensions["portal.has_pages"] = has_pages
     app.register_error_handler(PortalError, _portal_error)
     app.register_error_handler(CSRFError, _csrf_error)
     app.register_error_handler(HTTPException, _http_error)
@@ -95,6 +97,8 @@ def _unexpected(error: Exception) -> Response:
 def wants_json() -> bool:
     """Whether a machine asks: by the address, or by what it accepts."""
     if request.path.startswith(MACHINE_PATHS) or request.path.endswith(".json"):
+        return True
+    if not extension("has_pages"):
         return True
     accept = request.accept_mimetypes
     best = accept.best_match(["text/html", "application/json", "application/problem+json"])

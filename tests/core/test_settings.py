@@ -48,6 +48,7 @@ def test_other_programs_variables_are_none_of_our_business(read):
         ("PORTAL_THREADS", "many"),
         ("PORTAL_THREADS", "0"),
         ("PORTAL_THREADS", "-4"),
+        ("PORTAL_SYNC_PLACES", "0"),
         ("PORTAL_BRAND", "My Brand"),
         ("PORTAL_DATA", " "),
         ("PORTAL_TRUSTED_PROXIES", "10.0.0.1/8"),
