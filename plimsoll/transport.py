@@ -48,6 +48,18 @@ class Unavailable(PlimsollError):
         self.retry_seconds = retry_seconds
 
 
+def portal_url(text: str) -> str:
+    """The address of a portal, without a slash at its end.
+
+    Raises:
+        ValueError: it is not one of HTTP.
+    """
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{text!r} is not an address of a portal (https://…)")
+    return text.rstrip("/")
+
+
 class Portal:
     """One portal, as a gateway talks to it. `abort` may be called from any thread."""
 
@@ -63,10 +75,7 @@ class Portal:
         Raises:
             ValueError: the address is not one of HTTP.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"{url!r} is not an address of a portal (https://…)")
-        self.url = url.rstrip("/")
+        self.url = portal_url(url)
         self._token = token
         self._transport = transport
         self._lock = threading.Lock()

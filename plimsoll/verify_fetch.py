@@ -5,11 +5,12 @@ Nothing that comes is believed here; sizes are bounded, since a stranger sends i
 
 import re
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from plimsoll.clock import Clock
 from plimsoll.contract.rules import ENTRY_BYTES_MAX
 from plimsoll.errors import PlimsollError
+from plimsoll.transport import portal_url
 
 if TYPE_CHECKING:
     import httpx2
@@ -54,10 +55,7 @@ class Reader:
         Raises:
             ValueError: the address is not one of HTTP.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"{url!r} is not an address of a portal (https://…)")
-        self._url = url.rstrip("/")
+        self._url = portal_url(url)
         self._clock = clock
         self._transport = transport
 

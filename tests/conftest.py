@@ -28,6 +28,7 @@ from portal.core import clock as core_clock
 from portal.core.db import PortalSession, Sessions, make_engine, make_sessions
 from portal.core.outbox import Mail, list_mails
 from portal.journal.models import Event
+from portal.tiers.queries import current_assignment
 from tests.support import cast as casting
 from tests.support.cast import Cast
 from tests.support.clocks import ManualClock
@@ -230,6 +231,17 @@ class Queries:
 
     def __len__(self) -> int:
         return len(self.statements)
+
+
+@pytest.fixture
+def tier(sessions: Sessions, cast: Cast) -> Callable[[], str]:
+    """The slug of Acme's tier as it is now."""
+
+    def act() -> str:
+        with sessions() as session:
+            return current_assignment(session, cast.acme.id).tier
+
+    return act
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ import pytest
 from sqlalchemy import select
 
 from portal.orgs.models import Org
-from portal.tiers.queries import current_assignment
 from tests.support.changes import counts, log, publish, run
 
 __all__ = ["counts", "log", "publish", "run"]
@@ -22,17 +21,6 @@ def acme(sessions, cast):
     def read():
         with sessions() as session:
             return session.scalars(select(Org).where(Org.id == cast.acme.id)).one()
-
-    return read
-
-
-@pytest.fixture
-def tier(sessions, cast):
-    """The slug of Acme's tier as it is now."""
-
-    def read():
-        with sessions() as session:
-            return current_assignment(session, cast.acme.id).tier
 
     return read
 

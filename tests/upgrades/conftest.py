@@ -6,7 +6,7 @@ from sqlalchemy import select
 from portal.accounts.models import SecondFactor
 from portal.core.db import transaction
 from portal.orgs.models import Membership, Org, Role
-from portal.tiers.queries import current_assignment, list_assignments
+from portal.tiers.queries import list_assignments
 from portal.upgrades.commands import Asked, submit_request
 from portal.upgrades.models import UpgradeMessage, UpgradeRequest
 from tests.support.factories import actor_of, add_member, make_user
@@ -138,17 +138,6 @@ def said(sessions):
         with sessions() as session:
             rows = session.scalars(select(UpgradeMessage).order_by(UpgradeMessage.id))
             return [(row.is_staff, row.text) for row in rows]
-
-    return act
-
-
-@pytest.fixture
-def tier(sessions, cast):
-    """The slug of Acme's tier as it is now."""
-
-    def act():
-        with sessions() as session:
-            return current_assignment(session, cast.acme.id).tier
 
     return act
 

@@ -24,6 +24,7 @@ HOUR, DAY = 3_600, 86_400
 REASON = hash_reason("We have measured again.")
 BUILD = Cell("build", "sonnet-5", "requests", Kind.BUCKET, 60)
 BUILD_HOUR = Cell("build", "sonnet-5", "requests", Kind.WINDOW, 3600)
+BUILD_MINUTE = Cell("build", "sonnet-5", "requests", Kind.WINDOW, 60)
 BUILD_OPUS = Cell("build", "opus-5", "requests", Kind.BUCKET, 60)
 SPEND = Cell("build", "*", "spend_microusd", Kind.WINDOW, "month")
 START_CELL = Cell("start", "sonnet-5", "requests", Kind.BUCKET, 60)
@@ -138,6 +139,12 @@ class Chronicle:
         assert (again.value.code, again.value.text) == (refusal.value.code, refusal.value.text)
         assert again.value.earliest == refusal.value.earliest
         return refusal.value
+
+    def short_of_notice(self, entry: Mapping[str, Any]) -> rules.RuleBroken:
+        """The refusal of an entry that comes too soon, seen to be right about the earliest instant."""
+        refused = self.refused(entry)
+        assert refused.code is rules.RuleCode.NOTICE
+        return refused
 
     def announce(self, at: int, rows: Rows | None = None, **fields: Any) -> int:
         """Publish a change; its number."""

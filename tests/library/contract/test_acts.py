@@ -13,7 +13,6 @@ from tests.library.contract.chronicle import (
     HOUR,
     REASON,
     START,
-    Chronicle,
     offer,
 )
 from tests.library.contract.samples import tier
@@ -27,12 +26,6 @@ ACTS = {
     "withdrawn": {},
     "amended": {"title": "Newer words"},
 }
-
-
-@pytest.fixture
-def log() -> Chronicle:
-    """Build has 5,000 requests a minute with Sonnet 5 since day 0."""
-    return Chronicle()
 
 
 def build(**fields):

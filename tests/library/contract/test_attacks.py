@@ -30,11 +30,6 @@ EVERYTHING = {
 LAST_INSTANT = 2**53 - 1 - START
 
 
-@pytest.fixture
-def log() -> Chronicle:
-    return Chronicle()
-
-
 # ---- words ----
 
 

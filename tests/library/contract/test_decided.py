@@ -6,7 +6,7 @@ from plimsoll.contract.announcement import hash_reason
 from plimsoll.contract.decided import DecisionRecorded
 from plimsoll.contract.fold import fold
 from plimsoll.contract.rules import NotUnderstood, RuleCode
-from tests.library.contract.chronicle import BUILD, DAY, REASON, START, Chronicle
+from tests.library.contract.chronicle import BUILD, DAY, REASON, START
 
 DECISION = {
     "change": None,
@@ -15,11 +15,6 @@ DECISION = {
     "reason_sha256": REASON,
     "thread": 12,
 }
-
-
-@pytest.fixture
-def log() -> Chronicle:
-    return Chronicle()
 
 
 def decision(log, at=0, **fields):

@@ -21,7 +21,6 @@ from tests.library.contract.chronicle import (
     START,
     START_CELL,
     TEXTS,
-    Chronicle,
     offer,
     values,
 )
@@ -29,12 +28,6 @@ from tests.library.contract.histories import CELLS, histories
 from tests.library.contract.samples import tier
 
 CHANGE_ID = "chg_" + "9" * 26
-
-
-@pytest.fixture
-def log() -> Chronicle:
-    """Build has 5,000 requests a minute with Sonnet 5 since day 0."""
-    return Chronicle()
 
 
 def file(rows=None, **fields):

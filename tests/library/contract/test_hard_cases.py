@@ -5,7 +5,6 @@ import pytest
 from plimsoll.contract.direction import Direction
 from plimsoll.contract.effect import effect_of
 from plimsoll.contract.limits import Cell, Kind
-from plimsoll.contract.rules import RuleCode
 from tests.library.contract.chronicle import (
     BUILD,
     BUILD_HOUR,
@@ -18,29 +17,13 @@ from tests.library.contract.chronicle import (
 )
 from tests.library.contract.samples import tier
 
-BUILD_MINUTE = Cell("build", "sonnet-5", "requests", Kind.WINDOW, 60)
-
-
-@pytest.fixture
-def log() -> Chronicle:
-    """Build has 5,000 requests a minute with Sonnet 5 since day 0."""
-    return Chronicle()
-
-
-def short_of_notice(log, entry):
-    """The refusal of an entry that comes too soon, seen to be right about the earliest instant."""
-    refused = log.refused(entry)
-    assert refused.code is RuleCode.NOTICE
-    return refused
-
-
 # ---- two raises that make a cut ----
 
 
 def test_two_raises_make_a_cut(log):
     log.announce(0, {BUILD: 6000}, effective=25 * DAY)
 
-    refused = short_of_notice(log, log.announcement(1, {BUILD: 9000}, effective=20 * DAY))
+    refused = log.short_of_notice(log.announcement(1, {BUILD: 9000}, effective=20 * DAY))
 
     assert "change 2" in refused.text
     assert "from 9,000 to 6,000" in refused.text
@@ -70,7 +53,7 @@ def test_two_raises_may_make_a_cut_that_lies_its_notice_ahead(log):
 def test_a_raise_before_an_announced_cut_makes_the_cut_larger(log):
     log.announce(0, {BUILD: 4000}, effective=30 * DAY)
 
-    refused = short_of_notice(log, log.announcement(1, {BUILD: 6000}))
+    refused = log.short_of_notice(log.announcement(1, {BUILD: 6000}))
 
     assert "from 6,000 to 4,000" in refused.text
     log.announce(1, {BUILD: 6000}, effective=30 * DAY)
@@ -120,7 +103,7 @@ def test_a_raise_under_a_temporary_raise_is_no_cut(log):
 def test_a_cut_under_a_temporary_raise_needs_its_notice_all_the_same(log):
     log.announce(0, {BUILD: 9000}, expires=90 * DAY, **{"class": "temporary_raise"})
 
-    refused = short_of_notice(log, log.announcement(DAY, {BUILD: 4999}))
+    refused = log.short_of_notice(log.announcement(DAY, {BUILD: 4999}))
 
     assert refused.earliest == START + 31 * DAY
     assert "from 5,000 to 4,999" in refused.text
@@ -145,11 +128,11 @@ def test_4000_an_hour_to_4000_a_minute_is_a_raise_and_back_is_a_cut(log, kind):
     back = log.announcement(32 * DAY, {hourly: 4000, minutely: None})
 
     assert effect_of(log.history, number).direction is Direction.LOOSENING
-    assert short_of_notice(log, back).earliest == START + 62 * DAY
+    assert log.short_of_notice(back).earliest == START + 62 * DAY
 
 
 def test_a_limit_beside_another_tightens_though_no_number_falls(log):
-    refused = short_of_notice(log, log.announcement(0, {BUILD_HOUR: 100_000}))
+    refused = log.short_of_notice(log.announcement(0, {BUILD_HOUR: 100_000}))
 
     assert refused.earliest == START + 30 * DAY
     assert "100,000" in refused.text
@@ -163,11 +146,11 @@ def test_a_limit_that_others_imply_takes_nothing_away(log):
     number = log.announce(30 * DAY, {daily: 2400})
 
     assert effect_of(log.history, number).direction is Direction.NEUTRAL
-    assert short_of_notice(log, log.announcement(30 * DAY, {daily: 2399}))
+    assert log.short_of_notice(log.announcement(30 * DAY, {daily: 2399}))
 
 
 def test_a_higher_quota_does_not_pay_for_a_smaller_burst(log):
-    refused = short_of_notice(log, log.announcement(0, {BUILD: (9000, 4999)}))
+    refused = log.short_of_notice(log.announcement(0, {BUILD: (9000, 4999)}))
 
     assert "burst" in refused.text
     assert "from 5,000 to 4,999" in refused.text
@@ -176,7 +159,7 @@ def test_a_higher_quota_does_not_pay_for_a_smaller_burst(log):
 def test_a_change_that_raises_and_cuts_is_mixed_and_needs_notice(log):
     rows = {BUILD: 4000, START_CELL: 2000}
 
-    assert short_of_notice(log, log.announcement(0, rows)).earliest == START + 30 * DAY
+    assert log.short_of_notice(log.announcement(0, rows)).earliest == START + 30 * DAY
     number = log.announce(0, rows, effective=30 * DAY)
     assert effect_of(log.history, number).direction is Direction.MIXED
     assert effect_of(log.history, number).tightened == {("build", "sonnet-5")}
@@ -210,15 +193,15 @@ def test_a_new_model_in_a_tier_that_stands_brings_its_limits_but_no_shared_one(l
     shared = Cell("start", "*", "spend_microusd", Kind.WINDOW, "month")
     offers = [offer(("start", "opus-5"))]
 
-    assert short_of_notice(log, log.announcement(0, {opus: 1, shared: 10**9}, offers=offers))
+    assert log.short_of_notice(log.announcement(0, {opus: 1, shared: 10**9}, offers=offers))
     log.announce(0, {opus: 1}, offers=offers)
-    assert short_of_notice(log, log.announcement(0, {opus: (2, 1), START_CELL: 999}))
+    assert log.short_of_notice(log.announcement(0, {opus: (2, 1), START_CELL: 999}))
 
 
 def test_a_metric_that_had_no_limit_gets_one_only_with_notice(log):
     tokens = Cell("start", "sonnet-5", "input_tokens", Kind.BUCKET, 60)
 
-    assert short_of_notice(log, log.announcement(0, {tokens: 10**6})).earliest == START + 30 * DAY
+    assert log.short_of_notice(log.announcement(0, {tokens: 10**6})).earliest == START + 30 * DAY
 
 
 def test_change_1_may_say_anything_at_once():

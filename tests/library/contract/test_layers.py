@@ -24,12 +24,6 @@ RAISE = {"class": "temporary_raise"}
 CUT = {"class": "emergency_cut"}
 
 
-@pytest.fixture
-def log() -> Chronicle:
-    """Build has 5,000 requests a minute with Sonnet 5 since day 0."""
-    return Chronicle()
-
-
 def cut(log, quota, *, start, end, cell=BUILD):
     return log.announcement(start, {cell: quota}, expires=end, **CUT)
 

@@ -14,25 +14,8 @@ from tests.library.contract.chronicle import (
     SPEND,
     START,
     START_CELL,
-    Chronicle,
     offer,
 )
-
-BUILD_MINUTE = Cell("build", "sonnet-5", "requests", Kind.WINDOW, 60)
-
-
-@pytest.fixture
-def log() -> Chronicle:
-    """Build has 5,000 requests a minute with Sonnet 5 since day 0."""
-    return Chronicle()
-
-
-def short_of_notice(log, entry):
-    """The refusal of an entry that comes too soon, seen to be right about the earliest instant."""
-    refused = log.refused(entry)
-    assert refused.code is RuleCode.NOTICE
-    return refused
-
 
 # ---- hold and release ----
 
@@ -73,7 +56,7 @@ def test_a_released_cut_has_seven_days_or_what_was_left(log, held, released, ear
 
     too_soon = log.act("released", 2, at=released, effective_at=earliest - 1)
 
-    assert short_of_notice(log, too_soon).earliest == START + earliest
+    assert log.short_of_notice(too_soon).earliest == START + earliest
     log.release(2, at=released, effective_at=earliest)
     assert log.quotas(earliest - 1, earliest) == [5000, 4000]
 
@@ -95,7 +78,7 @@ def test_a_raise_that_was_held_does_not_come_back_as_a_cut_in_seven_days(log):
 
     seven = log.act("released", 2, at=2 * DAY, effective_at=9 * DAY)
 
-    assert short_of_notice(log, seven).earliest == START + 32 * DAY
+    assert log.short_of_notice(seven).earliest == START + 32 * DAY
 
 
 def test_only_what_is_held_is_released(log):
@@ -130,7 +113,7 @@ def test_withdrawing_a_cut_holds_the_later_raise_that_stands_on_it(log):
     assert (taken.status, taken.held_by, taken.notice_left) == (Status.HELD, 2, 40 * DAY)
     assert log.quotas(35 * DAY, 50 * DAY) == [5000, 5000]
     # Alone it is a cut, which nobody was told of.
-    assert short_of_notice(log, log.act("released", 3, at=10 * DAY, effective_at=50 * DAY - 1))
+    assert log.short_of_notice(log.act("released", 3, at=10 * DAY, effective_at=50 * DAY - 1))
     log.release(3, at=10 * DAY, effective_at=50 * DAY)
     assert log.quotas(50 * DAY - 1, 50 * DAY) == [5000, 4500]
 
@@ -142,7 +125,7 @@ def test_a_raise_left_alone_by_a_withdrawn_cut_needs_the_full_notice_of_a_cut(lo
 
     seven = log.act("released", 3, at=34 * DAY, effective_at=41 * DAY)
 
-    assert short_of_notice(log, seven).earliest == START + 64 * DAY
+    assert log.short_of_notice(seven).earliest == START + 64 * DAY
 
 
 def test_holding_a_raise_holds_the_later_cut_of_it(log):
@@ -184,7 +167,7 @@ def test_an_announced_cut_may_be_softened_with_less_than_the_full_notice_left(lo
     # Without the link it is a new cut.
     alone = log.twin()
     alone.withdraw(2, at=25 * DAY)
-    assert short_of_notice(alone, alone.announcement(25 * DAY, {BUILD: 4500}, effective=30 * DAY))
+    assert alone.short_of_notice(alone.announcement(25 * DAY, {BUILD: 4500}, effective=30 * DAY))
 
 
 def test_a_replacement_may_not_be_harder_or_sooner(log):
@@ -195,9 +178,9 @@ def test_a_replacement_may_not_be_harder_or_sooner(log):
     sooner = twin.announcement(25 * DAY, {BUILD: 4500}, effective=40 * DAY - 1)
     other = twin.announcement(25 * DAY, {BUILD_OPUS: 2000}, effective=40 * DAY)
 
-    assert short_of_notice(twin, harder).earliest == START + 55 * DAY
-    assert short_of_notice(twin, sooner).earliest == START + 40 * DAY
-    assert short_of_notice(twin, other).earliest == START + 55 * DAY
+    assert twin.short_of_notice(harder).earliest == START + 55 * DAY
+    assert twin.short_of_notice(sooner).earliest == START + 40 * DAY
+    assert twin.short_of_notice(other).earliest == START + 55 * DAY
 
 
 def test_a_replacement_counts_only_in_the_same_second_and_next_to_it(log):
@@ -212,8 +195,8 @@ def test_a_replacement_counts_only_in_the_same_second_and_next_to_it(log):
     softer = later.announcement(25 * DAY + 1, {BUILD: 4500}, effective=30 * DAY)
     between = apart.announcement(25 * DAY, {BUILD: 4500}, effective=30 * DAY)
 
-    assert short_of_notice(later, softer)
-    assert short_of_notice(apart, between)
+    assert later.short_of_notice(softer)
+    assert apart.short_of_notice(between)
 
 
 def test_of_two_withdrawals_only_that_of_the_same_second_counts(log):
@@ -224,7 +207,7 @@ def test_of_two_withdrawals_only_that_of_the_same_second_counts(log):
 
     first = log.announcement(25 * DAY, {BUILD: 4500}, effective=30 * DAY)
 
-    assert short_of_notice(log, first).earliest == START + 55 * DAY
+    assert log.short_of_notice(first).earliest == START + 55 * DAY
     log.announce(25 * DAY, {BUILD_OPUS: 2500}, effective=30 * DAY)
 
 
@@ -238,7 +221,7 @@ def test_what_replaces_a_held_change_is_new(log):
 
     again = twin.announcement(20 * DAY, {BUILD: 4000}, effective=46 * DAY)
 
-    assert short_of_notice(twin, again).earliest is not None
+    assert twin.short_of_notice(again).earliest is not None
 
 
 def test_a_released_cut_does_not_hide_behind_another_of_the_instant_it_had(log):
@@ -267,7 +250,7 @@ def test_postponing_a_cut_is_free_and_bringing_it_forward_is_not(log):
     forward = log.act("rescheduled", 2, at=39 * DAY, effective_at=41 * DAY - 1)
 
     # It had been announced for that instant once, but was taken back.
-    assert short_of_notice(log, forward).earliest == START + 41 * DAY
+    assert log.short_of_notice(forward).earliest == START + 41 * DAY
     assert log.quotas(41 * DAY - 1, 41 * DAY) == [5000, 4000]
     log.reschedule(2, at=39 * DAY, effective_at=69 * DAY)
     log.reschedule(2, at=39 * DAY, effective_at=10**3 * DAY)
@@ -286,7 +269,7 @@ def test_a_cut_is_not_postponed_behind_another_that_would_grow_by_it(log):
     log.announce(0, {BUILD: 4000}, effective=35 * DAY)
     log.announce(0, {BUILD: 3000}, effective=40 * DAY)
 
-    refused = short_of_notice(log, log.act("rescheduled", 2, at=20 * DAY, effective_at=45 * DAY))
+    refused = log.short_of_notice(log.act("rescheduled", 2, at=20 * DAY, effective_at=45 * DAY))
 
     assert "change 3" in refused.text
     assert "from 5,000 to 3,000" in refused.text
@@ -296,7 +279,7 @@ def test_postponing_a_cut_does_not_make_a_cut_of_a_later_raise(log):
     log.announce(0, {BUILD: 3000}, effective=35 * DAY)
     log.announce(0, {BUILD: 4000}, effective=40 * DAY)
 
-    refused = short_of_notice(log, log.act("rescheduled", 2, at=20 * DAY, effective_at=45 * DAY))
+    refused = log.short_of_notice(log.act("rescheduled", 2, at=20 * DAY, effective_at=45 * DAY))
 
     assert "change 3 lowers" in refused.text
     assert "from 5,000 to 4,000" in refused.text
@@ -310,7 +293,7 @@ def test_a_released_offer_does_not_shorten_the_notice_of_a_cut_that_it_uncovers(
     log.announce(0, {opus: 4000}, effective=50 * DAY)
     log.hold(2, at=DAY)
 
-    refused = short_of_notice(log, log.act("released", 2, at=30 * DAY, effective_at=31 * DAY))
+    refused = log.short_of_notice(log.act("released", 2, at=30 * DAY, effective_at=31 * DAY))
 
     assert "change 4 lowers Start · Opus 5" in refused.text
     assert refused.earliest == START + 50 * DAY
@@ -343,7 +326,7 @@ def test_a_gain_of_two_changes_at_one_instant_does_not_come_back_as_a_loss_in_se
     seven = log.act("released", 3, at=3 * DAY, effective_at=10 * DAY)
 
     assert log.quotas(2 * DAY) == [9000]
-    assert short_of_notice(log, seven).earliest == START + 33 * DAY
+    assert log.short_of_notice(seven).earliest == START + 33 * DAY
 
 
 def test_limits_of_a_held_offer_do_not_come_back_as_a_cut_in_seven_days(log):
@@ -356,7 +339,7 @@ def test_limits_of_a_held_offer_do_not_come_back_as_a_cut_in_seven_days(log):
 
     seven = log.act("released", 2, at=2 * DAY, effective_at=9 * DAY)
 
-    assert short_of_notice(log, seven).earliest == START + 32 * DAY
+    assert log.short_of_notice(seven).earliest == START + 32 * DAY
 
 
 def test_a_released_limit_is_judged_by_itself_among_limits_that_moved_meanwhile(log):

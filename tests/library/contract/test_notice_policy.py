@@ -11,16 +11,9 @@ from tests.library.contract.chronicle import (
     BUILD_OPUS,
     DAY,
     START,
-    Chronicle,
 )
 
 EMPTY = hash_reason("")
-
-
-@pytest.fixture
-def log() -> Chronicle:
-    """Build has 5,000 requests a minute with Sonnet 5 since day 0."""
-    return Chronicle()
 
 
 WEAKER = {

@@ -29,12 +29,6 @@ RETIRED = "90 days' notice are promised; the earliest effective time is 2027-02-
 DAILY = Cell("build", "*", "input_tokens", Kind.WINDOW, 86_400)
 
 
-@pytest.fixture
-def log() -> Chronicle:
-    """Build has 5,000 requests a minute with Sonnet 5 since day 0."""
-    return Chronicle()
-
-
 def test_the_refusal_of_the_specification_word_by_word(log):
     refused = log.refused(log.announcement(0, {BUILD: 4000}))
 

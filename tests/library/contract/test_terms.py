@@ -11,16 +11,9 @@ from tests.library.contract.chronicle import (
     DAY,
     START,
     START_CELL,
-    Chronicle,
     offer,
 )
 from tests.library.contract.samples import tier
-
-
-@pytest.fixture
-def log() -> Chronicle:
-    """Build has 5,000 requests a minute with Sonnet 5 since day 0."""
-    return Chronicle()
 
 
 def build(**fields):
