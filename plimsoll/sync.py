@@ -47,7 +47,7 @@ class Link(StrEnum):
     STARTING = "starting"
     FOLLOWING = "following"
     RECONNECTING = "reconnecting"
-    # The token was not accepted: somebody has to act.
+    # The token was not accepted, or our version is too old: somebody has to act.
     REFUSED = "refused"
     # The portal's own figures do not add up: somebody has to look.
     DIVERGED = "diverged"
@@ -322,8 +322,9 @@ class Follower:
 
     def _refused(self, refused: Refused) -> float:
         logger.error(
-            "the portal refuses this gateway's token (%s); serving from the store, which gets old;"
+            "the portal refuses this gateway's %s (%s); serving from the store, which gets old;"
             " trying again every %d s",
+            refused.what,
             refused,
             REFUSED_SECONDS,
         )

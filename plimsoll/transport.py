@@ -35,6 +35,14 @@ class LinkLost(PlimsollError):
 class Refused(PlimsollError):
     """401 or 403: the portal does not accept this gateway's token, or we have none to show."""
 
+    what = "token"
+
+
+class TooOld(Refused):
+    """426: the portal speaks a newer version of the sync API than this gateway."""
+
+    what = "version"
+
 
 class SnapshotRequired(ProtocolError):
     """409 (or 400): the portal does not know our cursor."""
@@ -91,7 +99,7 @@ class Portal:
         Yields the chunks of the body as they come.
 
         Raises:
-            Refused, SnapshotRequired, Unavailable: by the answer's status.
+            Refused, TooOld, SnapshotRequired, Unavailable: by the answer's status.
             LinkLost: no connection, a broken one, or silence for longer than allowed.
         """
         import httpx2
@@ -138,12 +146,11 @@ class Portal:
         """`POST /sync/v1/usage`; answers the status and, where it is JSON, what was said.
 
         Raises:
-            Refused, Unavailable: by the answer's status.
+            Refused, TooOld, Unavailable: by the answer's status.
             LinkLost: no answer.
         """
         response = self._post("usage", body)
-        if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            raise Refused(str(response.status_code))
+        _check_accepted(response.status_code)
         if response.status_code in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
             retry_seconds = _retry_seconds(response.headers.get("Retry-After"))
             raise Unavailable(str(response.status_code), retry_seconds)
@@ -238,12 +245,22 @@ def _check(response: "httpx2.Response") -> None:
     status = response.status_code
     if status == HTTPStatus.OK:
         return
-    text = f"{status} {HTTPStatus(status).phrase if status in _KNOWN else ''}".strip()
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        raise Refused(text)
+    _check_accepted(status)
+    text = _words(status)
     if status in {HTTPStatus.CONFLICT, HTTPStatus.BAD_REQUEST}:
         raise SnapshotRequired(text)
     raise Unavailable(text, _retry_seconds(response.headers.get("Retry-After")))
+
+
+def _check_accepted(status: int) -> None:
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise Refused(_words(status))
+    if status == HTTPStatus.UPGRADE_REQUIRED:
+        raise TooOld(f"{_words(status)}: it speaks a newer one than {WIRE_VERSION}")
+
+
+def _words(status: int) -> str:
+    return f"{status} {HTTPStatus(status).phrase if status in _KNOWN else ''}".strip()
 
 
 def _retry_seconds(value: str | None) -> float:

@@ -1,3 +1,4 @@
+from plimsoll.contract.records import WIRE_VERSION
 from portal.core.errors import Conflict, Invalid, NotFound, PortalError, Unavailable
 
 
@@ -10,7 +11,10 @@ class BadToken(PortalError):
 class TooOld(PortalError):
     status = 426
     code = "sync_version"
-    public = "This portal speaks version 1 of the sync API: send `Sync-Version: 1`."
+    public = (
+        f"This portal speaks version {WIRE_VERSION} of the sync API: send `Sync-Version: {WIRE_VERSION}`."
+        " A gateway that cannot is too old: upgrade it. Until then it decides from its copy."
+    )
 
 
 class CursorMalformed(Invalid):

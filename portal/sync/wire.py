@@ -1,23 +1,26 @@
 """Reading what gateways send: strict about shape, with an error for each thing that can be wrong."""
 
+import re
 from typing import Any
 
 from flask import Request
 
 from plimsoll.contract import canonical
-from plimsoll.contract.records import Cursor, MalformedCursor
+from plimsoll.contract.records import WIRE_VERSION, Cursor, MalformedCursor
 from portal.core.errors import Invalid
 from portal.sync.commands import Report
 from portal.sync.errors import BadToken, CursorMalformed, TooOld
 
-VERSION = "1"
+_VERSION = re.compile("[0-9]{1,4}")
 NACK_FIELDS = {"kind", "id", "code", "text"}
 TEXT_MAX = 200
 
 
 def read_token(request: Request) -> str:
     """The bearer token. Raises TooOld, BadToken."""
-    if request.headers.get("Sync-Version") != VERSION:
+    # A gateway of a newer release reads what this one sends: it is upgraded before its portal.
+    spoken = _VERSION.fullmatch(request.headers.get("Sync-Version", ""))
+    if spoken is None or int(spoken[0]) < WIRE_VERSION:
         raise TooOld
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.isascii():

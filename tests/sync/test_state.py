@@ -220,6 +220,10 @@ def test_a_rebuild_in_the_middle_of_a_stream_ends_it(wire, sessions, catalog):
     [
         ({}, 426),
         ({"Sync-Version": "0"}, 426),
+        ({"Sync-Version": "x"}, 426),
+        ({"Sync-Version": "9" * 5000}, 426),
+        # It is of a newer release than its portal.
+        ({"Sync-Version": "2"}, 401),
         ({"Sync-Version": "1"}, 401),
         ({"Sync-Version": "1", "Authorization": "Bearer wrong"}, 401),
         ({"Sync-Version": "1", "Authorization": "Basic eDp5"}, 401),
