@@ -26,13 +26,20 @@ class Reporter:
     """Sends reports when asked to; what fails is sent again with the next one."""
 
     def __init__(
-        self, replica: Replica, portal: Portal, spool: Spool, *, counters: Callable[[], str]
+        self,
+        replica: Replica,
+        portal: Portal,
+        spool: Spool,
+        *,
+        counters: Callable[[], str],
+        link: Callable[[], str],
     ) -> None:
         self.thread = threading.Thread(target=self._run, name="plimsoll-reporter", daemon=True)
         self._replica = replica
         self._portal = portal
         self._spool = spool
         self._counters = counters
+        self._link = link
         self._wake = threading.Condition()
         self._is_due = False
         self._is_closed = False
@@ -88,6 +95,7 @@ class Reporter:
             logger.warning("the portal answered a report with %d", status)
 
     def _health(self, records: int) -> dict[str, Any]:
+        problem = self._replica.log_problem
         return {
             "version": plimsoll.__version__,
             "boot": self._replica.store.boot,
@@ -98,4 +106,7 @@ class Reporter:
             "parked": self._spool.parked,
             "counters": self._counters(),
             "log_size": self._replica.logbook.size,
+            # Said in each report, so that the portal hears of the end, too; a nack is said once.
+            "link": self._link(),
+            "log": "ok" if problem is None else problem.code,
         }

@@ -90,7 +90,13 @@ class Follower:
         self.replica = replica
         self._portal = Portal(portal_url, token, transport=transport)
         self.sender = Sender(replica, self._portal, jitter=jitter)
-        self._reporter = Reporter(replica, self._portal, self.sender.spool, counters=counters)
+        self._reporter = Reporter(
+            replica,
+            self._portal,
+            self.sender.spool,
+            counters=counters,
+            link=lambda: self._link.value,
+        )
         self._jitter = jitter
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="plimsoll-follower", daemon=True)

@@ -8,7 +8,7 @@ from portal.accounts import factor_views as second_factor
 from portal.accounts import reset_views as resets
 from portal.accounts import session_views as own_sessions
 from portal.accounts import views as accounts
-from portal.admin import bulk, change_acts, change_news, changes
+from portal.admin import alerts, bulk, change_acts, change_news, changes
 from portal.admin import feedback as admin_feedback
 from portal.admin import gateways as admin_gateways
 from portal.admin import grants as admin_grants
@@ -54,6 +54,7 @@ from portal.keys import leak_api as leaks
 from portal.keys import rule_views as key_rules
 from portal.keys import views as keys
 from portal.keys.queries import build_key_records
+from portal.operations import views as operations
 from portal.orgs import invitation_views as invitations
 from portal.orgs import join_views as join
 from portal.orgs import views as orgs
@@ -134,6 +135,7 @@ STAFF = (
     admin_feedback,
     admin_moderation,
     admin_log,
+    alerts,
 )
 COMMANDS = (
     accounts_cli.admin,
@@ -164,6 +166,7 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
         app.register_blueprint(blueprint.bp)
     # Machines with a token of their own; each watcher keeps a thread, so pages get the other half.
     sync.install(app, settings=settings, sessions=sessions, places=settings.threads // 2)
+    app.register_blueprint(operations.bp)
     if settings.is_development:
         app.register_blueprint(dev.bp)
     for group in COMMANDS:

@@ -45,6 +45,8 @@ class Settings:
     attention_threshold: int = 25
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     leak_keys: Mapping[str, EllipticCurvePublicKey] = field(default_factory=dict)
+    # What a scraper of /metrics shows; without one only this machine may read it.
+    metrics_token: str = field(default="", repr=False)
     strict_sessions: bool = True
 
     @property
@@ -171,6 +173,16 @@ def _leak_keys(name: str, value: str) -> Mapping[str, EllipticCurvePublicKey]:
     return found
 
 
+METRICS_TOKEN_MIN = 20
+
+
+def _metrics_token(name: str, value: str) -> str:
+    token = _text(name, value)
+    if len(token) < METRICS_TOKEN_MIN or not token.isascii() or not token.isprintable():
+        raise BadSettings(f"{name} has at least {METRICS_TOKEN_MIN} letters, digits and marks")
+    return token
+
+
 def _brand(name: str, value: str) -> str:
     if not (value.isascii() and value.isalnum() and value.islower()):
         raise BadSettings(f"{name} is made of lower-case letters and digits")
@@ -192,6 +204,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "trusted_proxies": _networks,
     "brand": _brand,
     "leak_keys": _leak_keys,
+    "metrics_token": _metrics_token,
 }
 
 

@@ -13,6 +13,7 @@ from portal.core.outbox import FolderTransport, SmtpTransport, Transport
 from portal.feedback import jobs as feedback
 from portal.journal import erasing as journal
 from portal.keys import notices as keys
+from portal.operations import jobs as operations
 from portal.sync.commands import rebuild_if_outdated
 from portal.tiers import jobs as tiers
 from portal.transparency import jobs as transparency
@@ -32,7 +33,12 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
 
 
 def all_jobs(sessions: Sessions, settings: Settings) -> list[Job]:
-    """Every job, in the order of one pass: first what people wait for."""
+    """Every job, in the order of one pass: first what people wait for, last who looks how it went."""
+    work = [operations.noted(job, sessions) for job in _working(sessions, settings)]
+    return [*work, *operations.jobs(sessions, url=settings.url)]
+
+
+def _working(sessions: Sessions, settings: Settings) -> list[Job]:
     return [
         *accounts.jobs(sessions, settings),
         *transparency.jobs(sessions, settings),

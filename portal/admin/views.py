@@ -4,6 +4,7 @@ from flask import Blueprint, Response, request, url_for
 
 from portal.accounts.login import current_actor, require_admin
 from portal.admin import queries
+from portal.admin.alerts import open_alerts
 from portal.admin.asked import asked_for
 from portal.admin.forms import ReasonForm
 from portal.core.db import transaction
@@ -34,6 +35,7 @@ def orgs() -> Response:
         orgs_count=queries.count_orgs(session(), asked),
         tiers=queries.tier_names(session()),
         asked=asked,
+        alerts=open_alerts(session()),
         trouble=find_trouble(session()),
     )
 

@@ -5,6 +5,8 @@ from flask import Blueprint, Response
 from plimsoll.contract import tokens
 from portal.keys.models import Environment
 from portal.keys.policy import GRACE_MAX_SECONDS, REMINDER_DAYS
+from portal.operations.advice import ADVICE, UNWATCHED
+from portal.operations.metrics import METRICS
 from portal.transparency.queries import find_fingerprint
 from portal.web import responses
 from portal.web.public import public
@@ -57,6 +59,14 @@ def gateway() -> Response:
         portal_url=settings().url,
         nginx=(_EXAMPLES / "nginx/plimsoll.conf").read_text(encoding="utf-8"),
         envoy=(_EXAMPLES / "envoy/envoy.yaml").read_text(encoding="utf-8"),
+    )
+
+
+@bp.get("/operating")
+@public
+def operating() -> Response:
+    return responses.page(
+        "docs/operating.html", advice=ADVICE, unwatched=UNWATCHED, metrics=METRICS
     )
 
 

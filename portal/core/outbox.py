@@ -68,6 +68,7 @@ class Mail(Base):
             sqlite_where=text("sent_at IS NULL"),
             postgresql_where=text("sent_at IS NULL"),
         ),
+        Index("ix_mails_sent_at", "sent_at"),
     )
 
     id: Mapped[PublicId]

@@ -74,6 +74,16 @@ class Hub:
     def is_stopping(self) -> bool:
         return self._stopping
 
+    @property
+    def watching(self) -> int:
+        """How many places are taken now."""
+        return self._watching
+
+    @property
+    def places(self) -> int:
+        """How many may watch at once."""
+        return self._places
+
     def enter(self) -> Callable[[], None]:
         """Take a place; returns what gives it back, harmless when called twice. Raises StreamsFull."""
         with self._moved:

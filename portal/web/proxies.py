@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+# Set in the environment of a request whose `X-Forwarded-For` nobody trusted wrote: some proxy stands between.
+UNBELIEVED = "plimsoll.forwarded_unbelieved"
 _WITH_PORT = re.compile(
     r"\[(?P<six>[^\]]+)\](?::\d{1,5})?|(?P<four>\d+\.\d+\.\d+\.\d+):\d{1,5}", re.ASCII
 )
@@ -26,7 +28,9 @@ class TrustedProxies:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         said = environ.pop("HTTP_X_FORWARDED_FOR", "")
-        environ["REMOTE_ADDR"] = self.caller(environ.get("REMOTE_ADDR", ""), said)
+        peer = environ.get("REMOTE_ADDR", "")
+        environ["REMOTE_ADDR"] = self.caller(peer, said)
+        environ[UNBELIEVED] = bool(said) and not self._believes(peer)
         return self._app(environ, start_response)
 
     def caller(self, peer: str, said: str) -> str:
@@ -40,6 +44,10 @@ class TrustedProxies:
                 break
             found = before
         return str(found)
+
+    def _believes(self, peer: str) -> bool:
+        found = _address(peer)
+        return found is not None and self._is_trusted(found)
 
     def _is_trusted(self, address: Address) -> bool:
         return any(address in network for network in self._networks)

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request, session
+from flask import Flask, Request, Response, request, session
 from flask_wtf import CSRFProtect
 
 from portal.config import Settings
@@ -32,6 +32,19 @@ HEADERS = {
 }
 
 
+LOOPBACK_HOSTS = ["localhost", "127.0.0.1"]
+METRICS = "/metrics"
+
+
+class PortalRequest(Request):
+    """A scraper on this machine asks for it by its own name, in production, too; it gets no page."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "trusted_hosts" and isinstance(value, list) and self.path == METRICS:
+            value = [*value, *LOOPBACK_HOSTS]
+        super().__setattr__(name, value)
+
+
 class ForeignOrigin(Forbidden):
     code = "foreign_origin"
     public = "This request came from another site."
@@ -39,6 +52,7 @@ class ForeignOrigin(Forbidden):
 
 def install(app: Flask, settings: Settings) -> None:
     """Protect forms, check Origin where it is sent, and add the headers."""
+    app.request_class = PortalRequest
     csrf.init_app(app)
 
     app.before_request(_refuse_nul)
@@ -93,6 +107,11 @@ def _cache_headers(response: Response) -> Response:
 
 def _sets_session() -> bool:
     return session.modified
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a `Host` names the machine that is asked as itself."""
+    return any(host == each or host.startswith(f"{each}:") for each in LOOPBACK_HOSTS)
 
 
 def allowed_hosts(settings: Settings) -> list[str]:

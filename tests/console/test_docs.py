@@ -11,7 +11,9 @@ from tests.support.proxies import ENVOY_YAML, NGINX_CONF
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
-@pytest.mark.parametrize("address", ["/docs", "/docs/gateway", "/docs/keys", "/docs/log"])
+@pytest.mark.parametrize(
+    "address", ["/docs", "/docs/gateway", "/docs/keys", "/docs/log", "/docs/operating"]
+)
 def test_the_docs_are_for_everyone(visit, address):
     assert visit.get(address).h1
 

@@ -1,0 +1,87 @@
+"""Looks for what is wrong, and notes which jobs fail."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from portal.core import clock
+from portal.core.db import Sessions, transaction
+from portal.core.jobs import Job
+from portal.operations import commands
+
+LOOK_AFTER = timedelta(seconds=5)
+NOTE_AFTER = timedelta(seconds=30)
+
+
+def jobs(sessions: Sessions, *, url: str) -> list[Job]:
+    """The job that opens and closes alerts; `url` is the portal's, for links."""
+    return [Job("alerts", Lookout(sessions, url=url).run)]
+
+
+class Lookout:
+    """Looks every few seconds, whatever wakes it."""
+
+    def __init__(self, sessions: Sessions, *, url: str) -> None:
+        self._sessions = sessions
+        self._url = url
+        self._looked_at: datetime | None = None
+        self._noted_at: datetime | None = None
+
+    def run(self) -> int:
+        """Open and close what is due; returns how many that were."""
+        now = clock.now()
+        if self._looked_at is not None and timedelta() <= now - self._looked_at < LOOK_AFTER:
+            return 0
+        if self._noted_at is None or not timedelta() <= now - self._noted_at < NOTE_AFTER:
+            # Nobody waits for this one: it must not wake the jobs, which would look again.
+            with self._sessions() as session, transaction(session, wakes=False):
+                commands.note_look(session)
+            self._noted_at = now
+        done = look(self._sessions, url=self._url)
+        self._looked_at = now
+        return done
+
+
+def look(sessions: Sessions, *, url: str) -> int:
+    """One look; writes only where something has changed. Returns how many alerts opened or closed."""
+    with sessions() as session:
+        if not commands.is_news(session):
+            return 0
+        with transaction(session):
+            return commands.settle(session, url=url)
+
+
+def noted(job: Job, sessions: Sessions) -> Job:
+    """The same job, of which failures are kept for the staff."""
+    return replace(job, run=_Noted(job.name, job.run, sessions).run)
+
+
+class _Noted:
+    def __init__(self, name: str, run: Callable[[], int], sessions: Sessions) -> None:
+        self._name = name
+        self._run = run
+        self._sessions = sessions
+        # A row may be left from before this process began.
+        self._may_be_noted = True
+
+    def run(self) -> int:
+        try:
+            done = self._run()
+        except Exception as error:
+            self._may_be_noted = True
+            with self._sessions() as session, transaction(session, wakes=False):
+                # The kind alone: a message may quote what was being written.
+                text = f"It raised {type(error).__name__}."
+                commands.note_failure(session, self._name, text=text)
+            raise
+        if self._may_be_noted:
+            self._forget()
+        return done
+
+    def _forget(self) -> None:
+        with self._sessions() as session:
+            # Looked at without a transaction: a pass that finds nothing must not write.
+            if commands.is_noted(session, self._name):
+                with transaction(session):
+                    commands.note_success(session, self._name)
+        self._may_be_noted = False
