@@ -1,95 +1,108 @@
-"""One decision in a Valkey with four limits beside one bare Lua round trip on a connection like ours."""
+"""One decision in a Valkey with four limits beside bare round trips, of any Lua and of the same.
+
+What is bare: a script that returns 1, asked on a connection of the client library and through its
+own `evalsha`; and the decision's own script with its keys and arguments, asked without a gateway.
+"""
 
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import redis
 
-from bench.check import interleaved
+from bench.check import PLENTY, gate, interleaved
 from bench.figures import keep
-from plimsoll.contract.limits import Kind
-from plimsoll.enforcer import Enforcer
-from plimsoll.gateway import Gateway
-from plimsoll.testing import FakePortal
-from tests.library.rig import small_catalog
+from plimsoll.contract.limits import Cell, Kind, Limit
+from plimsoll.counters_script import SCRIPT, Route, key_of, record_key, shape_of
+from plimsoll.plans import METRIC_ORDER
 from tests.support.valkey import Valkey, serving
 
-QUOTA = 10_000_000
-ROWS: list[dict[str, object]] = [
-    {"quota": QUOTA},
-    {"metric": "input_tokens", "quota": QUOTA},
-    {"metric": "output_tokens", "quota": QUOTA},
-    {"model": "*", "kind": Kind.WINDOW.value, "period": 86_400, "quota": QUOTA},
-]
+ORG = "org_" + "0" * 26
+CELLS = (
+    Cell("build", "m", "requests", Kind.BUCKET, 60),
+    Cell("build", "m", "input_tokens", Kind.BUCKET, 60),
+    Cell("build", "m", "output_tokens", Kind.BUCKET, 60),
+    Cell("build", "*", "requests", Kind.WINDOW, 86_400),
+)
 
 
 def main() -> None:
-    with serving() as valkey, tempfile.TemporaryDirectory() as folder:
-        portal = FakePortal()
-        portal.publish(small_catalog(*ROWS))
-        key = portal.add_key(portal.add_org("build"))
-        with _gateway(portal, Path(folder), valkey.url) as enforcer:
-            while not enforcer.check(key.secret, model="m"):
-                time.sleep(0.01)
-            bare, ours, settled, client = interleaved(
-                _bare(valkey),
-                lambda: _decide(enforcer, key.secret),
-                lambda: _decide_and_settle(enforcer, key.secret),
-                _client(valkey),
-            )
+    with (
+        serving() as valkey,
+        tempfile.TemporaryDirectory() as folder,
+        gate(Path(folder), counters=valkey.url) as ours,
+    ):
+        arguments = _arguments()
+        asked = (
+            _sent(valkey, "PING"),
+            _script(valkey, b"return 1", 0),
+            _script(valkey, b"return 1", *arguments),
+            _script(valkey, SCRIPT, *arguments),
+            _client(valkey, b"return 1", 0),
+            _client(valkey, b"return 1", *arguments),
+            _client(valkey, SCRIPT, *arguments),
+        )
+        decided, settled, *found = interleaved(ours.check, ours.check_and_settle, *asked)
+    ping, bare, bare_same, script, client, client_same, client_script = found
     keep(
         "shared",
         {
-            "Enforcer.check, four limits, in Valkey": f"{ours:.1f} µs",
-            "one bare Lua round trip, same kind of connection": f"{bare:.1f} µs",
-            "bare / ours": round(bare / ours, 2),
-            "the same, by the client's own evalsha": f"{client:.1f} µs",
-            "its settlement": f"{settled - ours:.1f} µs",
+            "Enforcer.check, four limits, in Valkey": f"{decided:.1f} µs",
+            "its settlement": f"{settled - decided:.1f} µs",
+            "PING, bare": f"{ping:.1f} µs",
+            "Lua that returns 1, bare": f"{bare:.1f} µs",
+            "the same with a decision's arguments": f"{bare_same:.1f} µs",
+            "the decision's script, bare": f"{script:.1f} µs",
+            "Lua that returns 1, client's evalsha": f"{client:.1f} µs",
+            "the same with a decision's arguments, client": f"{client_same:.1f} µs",
+            "the decision's script, client's evalsha": f"{client_script:.1f} µs",
+            "Lua that returns 1, bare / check": round(bare / decided, 2),
+            "the decision's script, bare / check": round(script / decided, 2),
+            "Lua that returns 1, client's evalsha / check": round(client / decided, 2),
+            "the decision's script, client's evalsha / check": round(client_script / decided, 2),
         },
     )
 
 
-@contextmanager
-def _gateway(portal: FakePortal, folder: Path, url: str) -> Iterator[Enforcer]:
-    gateway = Gateway(
-        folder,
-        portal_url=portal.url,
-        token=portal.token,
-        transport=portal.transport(),
-        counters=url,
+def _arguments() -> tuple[object, ...]:
+    """What a gateway sends with the script: how many keys, the keys, and the rest."""
+    limits = [Limit(each, PLENTY, PLENTY if each.kind is Kind.BUCKET else None) for each in CELLS]
+    shapes = b"".join(
+        shape_of(each, METRIC_ORDER[each.cell.metric], is_charged=True) for each in limits
     )
-    with gateway:
-        yield gateway.enforcer
-        assert gateway.counters == "shared", gateway.counters_problem
+    keys = [key_of(ORG, f"{each.model}:{each.metric}:{each.kind}:{each.period}") for each in CELLS]
+    note = orjson.dumps([[key.decode() for key in keys], shapes.hex()])
+    packet = Route(keys, shapes).packet(
+        b"decide",
+        record_key("dec_" + "0" * 24 + "_1." + ORG, ORG),
+        amounts=(1, 10, 10, 20, 1, 1),
+        states=bytes(64),
+        note=b'["key_%026d","m"]\n%b\n' % (0, note),
+    )
+    # Nothing sent here holds a line's end of its own.
+    return tuple(packet.split(b"\r\n")[6::2])
 
 
-def _decide(enforcer: Enforcer, secret: str) -> str:
-    return enforcer.check(secret, model="m", input_tokens=10, max_tokens=10).id
+def _script(valkey: Valkey, script: bytes, *arguments: object) -> Callable[[], object]:
+    return _sent(valkey, "EVALSHA", valkey.client.script_load(script), *arguments)
 
 
-def _decide_and_settle(enforcer: Enforcer, secret: str) -> None:
-    enforcer.settle(_decide(enforcer, secret), output_tokens=5)
-
-
-def _bare(valkey: Valkey) -> Callable[[], object]:
+def _sent(valkey: Valkey, *command: object) -> Callable[[], object]:
     connection = redis.ConnectionPool.from_url(valkey.url, protocol=2).make_connection()
     connection.connect()
-    sha = valkey.client.script_load("return 1")
-    packed = connection.pack_command("EVALSHA", sha, 0)
+    packed = connection.pack_command(*command)
 
     def call() -> object:
         connection.send_packed_command(packed, check_health=False)
-        return connection.read_response()
+        return connection.read_response(disable_decoding=True)
 
     return call
 
 
-def _client(valkey: Valkey) -> Callable[[], object]:
-    sha = valkey.client.script_load("return 1")
-    return lambda: valkey.client.evalsha(sha, 0)
+def _client(valkey: Valkey, script: bytes, *arguments: object) -> Callable[[], object]:
+    sha = valkey.client.script_load(script)
+    return lambda: valkey.client.evalsha(sha, *arguments)
 
 
 if __name__ == "__main__":

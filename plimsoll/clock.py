@@ -60,9 +60,12 @@ class PortalTime:
 
     def now(self) -> float:
         """Unix seconds by the portal's clock; by our own before the first message."""
-        if self._lead is None:
-            return self._clock.now()
-        return self._clock.monotonic() + self._lead
+        return self.at(self._clock.monotonic())
+
+    def at(self, monotonic: float) -> float:
+        """The same, when the monotonic clock was read already."""
+        lead = self._lead
+        return self._clock.now() if lead is None else monotonic + lead
 
     def age_seconds(self) -> float | None:
         """How long ago the portal was heard; None if not since this process started."""
@@ -86,4 +89,8 @@ class SteadyTime:
 
     def now(self) -> float:
         """Unix seconds, as even as the monotonic clock."""
-        return self._clock.monotonic() + self._lead
+        return self.at(self._clock.monotonic())
+
+    def at(self, monotonic: float) -> float:
+        """The same, when the monotonic clock was read already."""
+        return monotonic + self._lead

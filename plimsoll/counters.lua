@@ -238,8 +238,11 @@ local function settle()
       used[place] = used[place] - redis.call('ZREM', KEYS[place], record)
     else
       local held, before, mark = holds[count + metric] * shape[at + 5], used[place], marks[place]
-      used[place], marks[place] = settled(at, before, mark, held, holds[place], amounts[metric])
-      if used[place] ~= before or marks[place] ~= mark then write(place, at) end
+      -- Who took what was held leaves it as it is.
+      if held ~= amounts[metric] then
+        used[place], marks[place] = settled(at, before, mark, held, holds[place], amounts[metric])
+        if used[place] ~= before or marks[place] ~= mark then write(place, at) end
+      end
     end
   end
   return answer(1)

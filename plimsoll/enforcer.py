@@ -15,7 +15,7 @@ from plimsoll.contract.fold import policy_of
 from plimsoll.contract.limits import EXACT_BOUND
 from plimsoll.contract.windows import NEVER
 from plimsoll.decision import Code, Decision, Readings
-from plimsoll.ledger import Asked, Ledger, Took
+from plimsoll.ledger import Asked, Ledger, Took, Verdict
 from plimsoll.plans import Plan, Planner
 from plimsoll.replica import Key, Org, Replica
 
@@ -85,11 +85,11 @@ class Enforcer:
         """
         if not 0 <= input_tokens < EXACT_BOUND or not 0 <= (max_tokens or 0) < EXACT_BOUND:
             raise ValueError("amounts are from 0 to below 2**53")
-        now = self.replica.time.now()
         key = self._key(secret)
         if isinstance(key, Code):
             return self._refuse(key)
-        plan = self._plan(key, model, client_ip=client_ip, now=now)
+        times = self._ledger.times()
+        plan = self._plan(key, model, client_ip=client_ip, now=times[0] / 1000)
         if isinstance(plan, Code):
             return self._refuse(plan, key, model=model)
         output = plan.reserve_output if max_tokens is None else max_tokens
@@ -98,7 +98,8 @@ class Enforcer:
             total = max(input_tokens, plan.reserve_total)
         # By place in METRIC_ORDER: requests, input, output, total, in flight, spend.
         amounts = (1, input_tokens, output, total, 1, 1)
-        return self._decide(key, plan, Asked(key.id, model or "", amounts))
+        found = self._ledger.decide(Asked(key.id, model or "", amounts), plan.limits, times)
+        return self._decided(key, plan, found)
 
     def refusal(self, secret: str | None, *, client_ip: str | None = None) -> Decision | None:
         """The refusal that needs no look at the request: of the key, organisation or network.
@@ -241,8 +242,7 @@ class Enforcer:
 
     # ---- the decision ----
 
-    def _decide(self, key: Key, plan: Plan, asked: Asked) -> Decision:
-        found = self._ledger.decide(asked, plan.limits)
+    def _decided(self, key: Key, plan: Plan, found: Verdict) -> Decision:
         readings = Readings(
             plan.limits, found.states, found.times, found.waits, plan.policy, plan.announced
         )

@@ -47,6 +47,9 @@ class Took(NamedTuple):
     spend_microusd: int
 
 
+UNSAID = Took(None, None, 0)
+
+
 class Verdict(NamedTuple):
     """How a request was decided, with the states after it and the time that was decided by.
 
@@ -68,10 +71,17 @@ class Reservation(NamedTuple):
     states: Sequence[State]
     is_shared: bool = False
 
-    def holds(self) -> Iterator[tuple[PlannedLimit, Hold]]:
-        """What was taken from each limit."""
-        for each, state in zip(self.limits, self.states, strict=True):
-            yield each, Hold(charged(each, self.asked.amounts), state[1], each.gauge.quota)
+    def holds(self, actual: tuple[int, ...]) -> Iterator[tuple[PlannedLimit, Hold]]:
+        """What was taken from each limit that has something to settle if `actual` is what it took.
+
+        Who took what was held leaves a bucket and a window as they are; only what was in flight ends.
+        """
+        amounts = self.asked.amounts
+        for each, (_, mark) in zip(self.limits, self.states, strict=True):
+            metric = each.metric
+            held = amounts[metric] if each.is_charged else 0
+            if held != actual[metric]:
+                yield each, Hold(held, mark, each.gauge.quota)
 
 
 class Ledger:
@@ -85,6 +95,8 @@ class Ledger:
         self._sharing = sharing
         self.lock = threading.Lock()
         self._open: dict[str, Reservation] = {}
+        # By the steady clock: nothing stands unsettled for too long before.
+        self._look_at_ms = 0
         self._numbers = itertools.count(1)
         # Not guessable, though made cheaply: whoever settles must have been given the id.
         self._series = f"dec_{secrets.token_hex(12)}_"
@@ -96,33 +108,34 @@ class Ledger:
 
     def times(self) -> tuple[int, int]:
         """Unix milliseconds by the portal's clock, and as even as the monotonic clock."""
-        return int(self._replica.time.now() * 1000), int(self._steady.now() * 1000)
+        moment = self._replica.clock.monotonic()
+        return int(self._replica.time.at(moment) * 1000), int(self._steady.at(moment) * 1000)
 
     # ---- before a request ----
 
-    def decide(self, asked: Asked, limits: tuple[PlannedLimit, ...]) -> Verdict:
-        """Let all limits take their share, or none."""
-        times, decision_id = self.times(), self._series + str(next(self._numbers))
+    def decide(
+        self, asked: Asked, limits: tuple[PlannedLimit, ...], times: tuple[int, int]
+    ) -> Verdict:
+        """Let all limits take their share, or none; `times` say what the time is."""
+        decision_id = self._series + str(next(self._numbers))
         if self._sharing is not None and self._sharing.is_up and limits:
             with self.lock:
                 self._drop_unsettled(times[1])
             verdict = self._sharing.decide(self, asked, limits, decision_id=decision_id)
             if verdict is not None:
                 return verdict
-        place = place_of(times, asked.key, asked.model)
+            times = self.times()
+        place, amounts = place_of(times, asked.key, asked.model), asked.amounts
         with self.lock:
             self._drop_unsettled(times[1])
             waits = [
-                each.gauge.wait_ms(
-                    each.counter.state, asked.amounts[each.metric], times[each.is_bucket]
-                )
+                each.gauge.wait_ms(each.counter.state, amounts[each.metric], times[each.is_bucket])
                 for each in limits
             ]
             if any(waits):
-                states: list[State] = [each.counter.state for each in limits]
                 self.note_refused(limits, waits, place=place)
-                return Verdict("", states, times, waits)
-            states = self._charge(limits, asked.amounts, times)
+                return Verdict("", [each.counter.state for each in limits], times, waits)
+            states = self._charge(limits, amounts, times)
             reservation = Reservation(asked, times[1], limits, states)
             self.note_admitted(decision_id, reservation, place=place)
         return Verdict(decision_id, states, times, ())
@@ -188,18 +201,20 @@ class Ledger:
         self, limits: Sequence[PlannedLimit], waits: Sequence[int], *, place: Place
     ) -> None:
         """Enter a request that a limit refused."""
-        name = refusing_name((each.name for each in limits), waits)
+        dirty = self.counters.dirty
+        refusing = [each for each, wait in zip(limits, waits, strict=True) if wait]
+        alone = len(refusing) == 1
+        name = refusing[0].name if alone else refusing_name([each.name for each in limits], waits)
         self.counters.tally.refuse(place, name, is_known=True)
-        for each, wait in zip(limits, waits, strict=True):
+        for each in refusing:
             # The portal must not show as empty what refuses, whatever was lost in a kill.
-            if wait:
-                self.counters.dirty[each.counter] = each
+            dirty[each.counter] = each
 
     def settle_here(
         self, reservation: Reservation, actual: tuple[int, ...], times: tuple[int, int]
     ) -> None:
         """Settle what our own counters hold."""
-        for each, hold in reservation.holds():
+        for each, hold in reservation.holds(actual):
             self.settle_one(each, hold, actual=actual[each.metric], at=times[each.is_bucket])
 
     def settle_one(self, each: PlannedLimit, hold: Hold, *, actual: int, at: int) -> None:
@@ -212,35 +227,33 @@ class Ledger:
     def _charge(
         self, limits: tuple[PlannedLimit, ...], amounts: tuple[int, ...], times: tuple[int, int]
     ) -> list[State]:
+        if self._sharing is not None:
+            self._sharing.count_alone(limits)
         states = []
         for each in limits:
             counter = each.counter
-            if self._sharing is not None:
-                self._sharing.count_alone(each)
-            counter.state = each.gauge.charge(
-                counter.state, charged(each, amounts), times[each.is_bucket]
-            )
+            amount = amounts[each.metric] if each.is_charged else 0
+            counter.state = each.gauge.charge(counter.state, amount, times[each.is_bucket])
             states.append(counter.state)
         return states
 
     def _drop_unsettled(self, steady_ms: int) -> None:
+        # Who is first among those that came and went is found slowly, so it is looked for seldom.
+        if steady_ms < self._look_at_ms and len(self._open) <= UNSETTLED_MAX:
+            return
+        self._look_at_ms = steady_ms + UNSETTLED_MS
         # In order of admission, so only the oldest has to be looked at.
         while self._open:
             oldest = next(iter(self._open))
             reservation = self._open[oldest]
-            is_recent = steady_ms - reservation.at_ms < UNSETTLED_MS
-            if is_recent and len(self._open) <= UNSETTLED_MAX:
+            ends_at_ms = reservation.at_ms + UNSETTLED_MS
+            if steady_ms < ends_at_ms and len(self._open) <= UNSETTLED_MAX:
+                self._look_at_ms = ends_at_ms
                 return
             del self._open[oldest]
-            for each, hold in reservation.holds():
-                # What was reserved stands as used; a request in flight is no longer believed in.
-                if each.metric == IN_FLIGHT:
-                    self.settle_one(each, hold, actual=0, at=steady_ms)
-
-
-def charged(each: PlannedLimit, amounts: tuple[int, ...]) -> int:
-    """What a limit takes at admission: of spend nothing, since it is not known yet."""
-    return amounts[each.metric] if each.is_charged else 0
+            # What was reserved stands as used; a request in flight is no longer believed in.
+            took = taken(reservation.asked.amounts, UNSAID, failed=False)
+            self.settle_here(reservation, took, (steady_ms, steady_ms))
 
 
 def taken(held: tuple[int, ...], took: Took, *, failed: bool) -> tuple[int, ...]:

@@ -143,13 +143,14 @@ class Sharing:
             ledger.counters.tally.settle(place, asked.amounts, actual)
         return True
 
-    def count_alone(self, each: PlannedLimit) -> None:
-        """Remember where a counter stood before we changed it alone. Under the ledger's lock."""
-        counter = each.counter
-        if each.metric == IN_FLIGHT:
-            counter.seen = None
-        elif counter.before is None:
-            counter.before = counter.state
+    def count_alone(self, limits: Sequence[PlannedLimit]) -> None:
+        """Remember where counters stood before we changed them alone. Under the ledger's lock."""
+        for each in limits:
+            counter = each.counter
+            if each.metric == IN_FLIGHT:
+                counter.seen = None
+            elif counter.before is None:
+                counter.before = counter.state
 
     # ---- inside ----
 
@@ -163,10 +164,11 @@ class Sharing:
         with ledger.lock:
             if answer is not None and answer.is_done:
                 self._follow(reservation.limits, answer, times)
-            for each, hold in reservation.holds():
+            for each, hold in reservation.holds(actual):
                 if answer is None or each.metric == IN_FLIGHT:
                     at = times[each.is_bucket]
                     _settle_both(each, hold, actual=actual[each.metric], at=at)
+            for each in reservation.limits:
                 ledger.counters.dirty.setdefault(each.counter, each)
 
     def _settle_own(
@@ -175,7 +177,7 @@ class Sharing:
         times = ledger.times()
         told = []
         with ledger.lock:
-            for each, hold in reservation.holds():
+            for each, hold in reservation.holds(actual):
                 # What was told since stands there; what was not, only here.
                 is_told = each.counter.before is None and each.metric != IN_FLIGHT
                 if is_told and self.is_up:
@@ -208,7 +210,7 @@ class Sharing:
         actual: tuple[int, ...],
         times: tuple[int, int],
     ) -> None:
-        self.count_alone(each)
+        self.count_alone((each,))
         ledger.settle_one(each, hold, actual=actual[each.metric], at=times[each.is_bucket])
 
     def _plan(self, limits: tuple[PlannedLimit, ...]) -> _Plan:

@@ -53,7 +53,7 @@ class Tally:
 
     def settle(self, place: Place, held: tuple[int, ...], actual: tuple[int, ...]) -> None:
         """A request took other than it held; both begin with requests, input and output tokens."""
-        if held[2] == actual[2] and held[:2] == actual[:2]:
+        if held[2] == actual[2] and held[1] == actual[1] and held[0] == actual[0]:
             return
         counts = self._rows.get(place)
         if counts is None:

@@ -82,7 +82,7 @@ class Bucket:
             return 0
         # The ceiling of excess/quota, since after the floor the last unit would still be there.
         wait = mark - now_ms - (-excess // self.quota)
-        return max(0, wait)
+        return wait if wait > 0 else 0
 
     def charge(self, state: State, amount: int, now_ms: int) -> State:
         """The state after taking `amount`, whether it fits or not."""
@@ -90,7 +90,10 @@ class Bucket:
         if now_ms > mark:
             used -= self.quota * (now_ms - mark)
             mark = now_ms
-        return min(_MOST, max(0, used) + amount * self._unit), mark
+            if used < 0:
+                used = 0
+        used += amount * self._unit
+        return (used if used < _MOST else _MOST), mark
 
     def settle(self, state: State, hold: Hold, *, actual: int, now_ms: int) -> State:
         """The state once it is known that the request took `actual`, not `hold.amount`.
@@ -150,9 +153,10 @@ class Window:
     def charge(self, state: State, amount: int, now_ms: int) -> State:
         """The state after taking `amount` from the window open now, whether it fits or not."""
         used, mark = state
-        if now_ms < mark:
-            return min(_MOST, used + amount), mark
-        return min(_MOST, amount), self._end_ms(now_ms)
+        if now_ms >= mark:
+            used, mark = 0, self._end_ms(now_ms)
+        used += amount
+        return (used if used < _MOST else _MOST), mark
 
     def settle(self, state: State, hold: Hold, *, actual: int, now_ms: int) -> State:
         """The state once it is known that the request took `actual`, not `hold.amount`.

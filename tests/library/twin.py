@@ -81,7 +81,7 @@ class Twins:
         """What both say to one request that meets some of the limits."""
         asked = Asked("key_1", "m", (1, *amounts, sum(amounts), 1, 1))
         said = [
-            ledger.decide(asked, tuple(plan[place] for place in limits))
+            ledger.decide(asked, tuple(plan[place] for place in limits), ledger.times())
             for ledger, plan in zip(self.ledgers, self._plans, strict=True)
         ]
         first, second = said
