@@ -48,6 +48,14 @@ def test_two_gateways_that_count_for_themselves_are_said_to_on_both_pages(app, s
             assert ("Enforced per gateway: up to 2 times the limit" in text) is said
 
 
+def test_gateways_that_count_together_are_not_said_to_count_for_themselves(app, sessions, as_root):
+    for name in ("gw-1", "gw-2"):
+        Wire(app, enrol(sessions, name)).report(None, health={"counters": "shared"})
+
+    for address in (GATEWAYS, "/limits"):
+        assert "Enforced per gateway" not in as_root.get(address).text
+
+
 def test_a_customer_finds_nothing(visit, client, cast):
     cast.sign_in(client, cast.ada)
 

@@ -1,5 +1,6 @@
 """`plimsoll gateway` as a process: it starts, stops, and starts again without its portal."""
 
+import contextlib
 import shutil
 import signal
 import time
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from plimsoll.testing import FakeKey, FakePortal, SystemClock
-from tests.library.rig import CATALOG
+from tests.library.rig import CATALOG, small_catalog
 from tests.support.check_service import Process
+from tests.support.product import eventually
+from tests.support.valkey import Valkey
 
 pytestmark = pytest.mark.processes
 
@@ -91,6 +94,37 @@ def test_with_its_store_deleted_and_its_portal_away_it_is_not_ready(
     answer = again.get("/check", x_api_key=key.secret)
     assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
     again.stop()
+
+
+@pytest.mark.long
+def test_two_processes_over_one_server_together_admit_what_one_would(
+    tmp_path: Path, valkey: Valkey
+) -> None:
+    portal = FakePortal(clock=SystemClock(), heartbeat=1)
+    portal.publish(small_catalog({"kind": "window", "period": 86_400, "quota": 7}))
+    key = portal.add_key(portal.add_org("build"))
+    with portal.serve() as url, contextlib.ExitStack() as stack:
+        made = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            made.append(Process(url, tmp_path / name, "--counters", valkey.url))
+            stack.callback(made[-1].stop, signal.SIGKILL)
+        for process in made:
+            process.wait_until(200)
+            eventually(
+                lambda process=process: process.get("/health").json()["counters"] == "shared"
+            )
+
+        statuses = [
+            process.get("/check", x_api_key=key.secret, X_Model="m").status_code
+            for _ in range(6)
+            for process in made
+        ]
+
+        assert statuses == [200] * 7 + [429] * 5
+        for process in made:
+            limits = process.get("/limits", x_api_key=key.secret).json()["limits"]
+            assert [each["used"] for each in limits] == [7]
 
 
 @pytest.mark.parametrize(
