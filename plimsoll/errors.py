@@ -4,6 +4,7 @@
 PlimsollError
 ├── StoreInUse          another process has the state folder open
 ├── StoreFromTheFuture  the folder was written by a newer version
+├── StoreUnusable       the folder's files cannot be opened, as on a full disk
 ├── ProtocolError       the portal sent what the sync API does not allow
 │   └── DigestMismatch  a batch whose digest or count does not fit its commit
 └── LogProblem          the log cannot be accepted as it came; `code` says why
@@ -21,6 +22,10 @@ class StoreInUse(PlimsollError):
 
 class StoreFromTheFuture(PlimsollError):
     """The state folder was written by a newer version of this library."""
+
+
+class StoreUnusable(PlimsollError):
+    """The state folder's files cannot be opened or begun, as on a full disk; they are left as they are."""
 
 
 class ProtocolError(PlimsollError):

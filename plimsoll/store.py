@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from plimsoll import tables
-from plimsoll.errors import StoreInUse
+from plimsoll.errors import StoreInUse, StoreUnusable
 from plimsoll.tables import Head, LogStep, Row
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 COUNTERS_KEPT_MS = 62 * 86_400_000
 
 _PATTERN = "state-*.db"
+# What SQLite says of a file that is not what it should be; extended codes begin with these 8 bits.
+_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_PRIMARY = 0xFF
 _COLUMNS = "kind, id, revision, data, secret, good, fallback"
 _BY_SECRET = f"SELECT {_COLUMNS} FROM record WHERE secret = ?"  # noqa: S608 - constants
 _BY_ID = f"SELECT {_COLUMNS} FROM record WHERE kind = ? AND id = ?"  # noqa: S608 - constants
@@ -42,6 +45,7 @@ class Store:
         Raises:
             StoreInUse: another process has it open.
             StoreFromTheFuture: a newer version wrote it.
+            StoreUnusable: its files cannot be opened, as on a full disk; they are left alone.
         """
         self.directory = Path(directory)
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -208,11 +212,9 @@ class Store:
         """Hold all writers, yield the current file, and open the newest one afterwards."""
         with self._write_lock:
             yield self._path
-            with self._read_lock:
-                old, self._path = self._path, self._newest_file()
-                if self._path != old:
-                    self._close_file()
-                    self._open_file()
+            newest = self._newest_file()
+            if newest != self._path:
+                self._move_to(newest)
             _remove_others(self.directory, self._path)
 
     def close(self) -> None:
@@ -251,13 +253,30 @@ class Store:
         try:
             self._connect()
         except sqlite3.DatabaseError as error:
+            # A full disk, or no leave to read: what lies there is as good as ever.
+            if getattr(error, "sqlite_errorcode", 0) & _PRIMARY not in _BROKEN:
+                raise StoreUnusable(f"{self._path} cannot be used: {error}") from error
             # Nothing here can be trusted any more; the portal has it all but the counters.
             logger.error("%s cannot be read (%s); starting from nothing", self._path, error)  # noqa: TRY400 - the text says it
             _set_aside(self._path)
             self._connect()
+        _remove_others(self.directory, self._path)
+
+    def _move_to(self, path: Path) -> None:
+        """Go on in another file; in the present one where that cannot be opened, as on a full disk."""
+        with self._read_lock:
+            old = self._path, self._write, self._read
+            self._path = path
+            try:
+                self._connect()
+            except BaseException:
+                self._path, self._write, self._read = old
+                path.unlink()
+                raise
+            for connection in old[1:]:
+                connection.close()
 
     def _connect(self) -> None:
-        _remove_others(self.directory, self._path)
         self._write = tables.connect(self._path)
         try:
             if not tables.is_complete(self._write):
@@ -271,9 +290,15 @@ class Store:
 
     def _begin_boot(self) -> None:
         oldest = int(time.time() * 1000) - COUNTERS_KEPT_MS  # noqa: TID251 - no clock yet
-        with self.transaction() as connection:
-            connection.execute("DELETE FROM counter WHERE at < ?", (oldest,))
-            tables.write_meta(connection, {"boot": int(self.meta.get("boot", 0)) + 1})
+        try:
+            with self.transaction() as connection:
+                connection.execute("DELETE FROM counter WHERE at < ?", (oldest,))
+                tables.write_meta(connection, {"boot": int(self.meta.get("boot", 0)) + 1})
+        except sqlite3.OperationalError as error:
+            if "boot" not in self.meta:
+                raise StoreUnusable(f"{self._path} cannot be written: {error}") from error
+            # Serving from what is there is worth more than a number: batches go on in this boot.
+            logger.error("%s cannot be written (%s); serving from it", self._path, error)  # noqa: TRY400 - the text says it
         self._reload_meta()
 
     def _reload_meta(self) -> None:

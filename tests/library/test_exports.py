@@ -43,6 +43,7 @@ PUBLIC = {
         "ProtocolError",
         "StoreFromTheFuture",
         "StoreInUse",
+        "StoreUnusable",
     },
     "plimsoll.cli": {"EXIT_FAILED", "EXIT_USAGE", "main", "read_token"},
     "plimsoll.verify": {"StepDone", "VerificationFailed", "verify"},

@@ -1,7 +1,9 @@
 """The store: one transaction per batch, one file per snapshot, and nothing lost to a kill."""
 
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -155,6 +157,73 @@ def test_a_file_that_cannot_be_read_is_set_aside(
     assert again.head is None
     assert "starting from nothing" in caplog.text
     assert (tmp_path / "state-000001.db.unreadable").exists()
+    again.close()
+
+
+FULL_DISK = """
+import resource, sys
+from plimsoll.errors import StoreUnusable
+from plimsoll.store import Store
+
+# Files may not grow past a size: writing fails as on a full disk, for this process alone.
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    print(Store(sys.argv[1]).head.revision)
+except StoreUnusable:
+    print("unusable")
+"""
+
+
+def open_on_a_full_disk(folder: Path, *, size: int) -> str:
+    """What comes of opening the folder where nothing can be written: its revision, or `unusable`."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(folder), str(size)],
+        stdout=subprocess.PIPE,
+        check=True,
+        cwd=TOP,
+        env={**os.environ, "PYTHONPATH": str(TOP)},
+    )
+    return done.stdout.decode().strip()
+
+
+@pytest.mark.processes
+def test_a_full_disk_at_the_start_costs_nothing_that_was_stored(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    apply(store, Row("org", "org_1", 1, b"one"), revision=7)
+    store.close()
+
+    assert open_on_a_full_disk(tmp_path, size=1) == "unusable"
+
+    again = Store(tmp_path)
+    assert again.head is not None
+    assert again.head.revision == 7
+    again.close()
+
+
+@pytest.mark.processes
+def test_after_a_kill_it_is_opened_on_a_full_disk_too(tmp_path: Path) -> None:
+    store = Store(tmp_path / "before")
+    apply(store, Row("org", "org_1", 1, b"one"), revision=7)
+    # As a kill leaves it: with its write-ahead log, and the index of that, which still has its room.
+    shutil.copytree(tmp_path / "before", tmp_path / "after")
+    store.close()
+
+    assert open_on_a_full_disk(tmp_path / "after", size=40_000) == "7"
+
+
+def test_a_new_file_that_cannot_be_opened_leaves_the_present_one(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    apply(store, Row("org", "org_1", 1, b"one"), revision=7)
+
+    with pytest.raises(sqlite3.DatabaseError), store.swapping():
+        store.next_path().write_bytes(b"not a database, " * 500)
+
+    assert store.find("org", "org_1") is not None
+    apply(store, Row("org", "org_1", 2, b"two"), revision=8)
+    store.close()
+    again = Store(tmp_path)
+    assert again.head is not None
+    assert again.head.revision == 8
     again.close()
 
 
