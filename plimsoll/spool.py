@@ -171,8 +171,7 @@ class Spool:
         body = orjson.dumps({**orjson.loads(batch.body), "boot": boot, "seq": seq})
         with self._store.transaction(is_synced=True) as connection:
             connection.execute("DELETE FROM batch WHERE boot = ? AND seq = ?", batch[:2])
-            connection.execute("INSERT INTO batch VALUES (?, ?, ?, NULL)", (boot, seq, body))
-            _write_place(connection, boot, seq)
+            _take_place(connection, Batch(boot, seq, body))
         self._store.take_boot(boot)
 
     def bound(self) -> None:
@@ -208,9 +207,9 @@ class Spool:
                 )
             named = [each[:2] for each in counters]
             connection.executemany("DELETE FROM metered WHERE owner = ? AND name = ?", named)
-            connection.execute("INSERT INTO batch VALUES (?, ?, ?, NULL)", (boot, seq, body))
-            _write_place(connection, boot, seq)
-        return Batch(boot, seq, body)
+            batch = Batch(boot, seq, body)
+            _take_place(connection, batch)
+        return batch
 
     def _coarsen(self, seconds: int) -> bool:
         """Merge rows to spans of so many seconds, oldest first; answers whether too many are left."""
@@ -268,6 +267,14 @@ def _last_seq(connection: Connection, boot: int) -> int:
     return int(seq) if known_boot == boot else 0
 
 
-def _write_place(connection: Connection, boot: int, seq: int) -> None:
+def _take_place(connection: Connection, batch: Batch) -> None:
+    boot, seq, _ = batch
+    # A parked batch may have it, where a restored portal counts again from an earlier one.
+    connection.execute(
+        "UPDATE batch SET seq = (SELECT min(seq, 0) - 1 FROM batch WHERE boot = ?1 ORDER BY seq LIMIT 1)"
+        " WHERE boot = ?1 AND seq = ?2 AND code IS NOT NULL",
+        (boot, seq),
+    )
+    connection.execute("INSERT INTO batch VALUES (?, ?, ?, NULL)", batch)
     place = orjson.dumps([boot, seq]).decode()
     connection.execute("INSERT OR REPLACE INTO meta VALUES ('usage_place', ?)", (place,))

@@ -12,6 +12,7 @@ from plimsoll import spool, usage
 from plimsoll.spool import Counts, Spool
 from plimsoll.store import Store
 from plimsoll.testing import FakeKey, FakePortal, ManualClock
+from plimsoll.testing_usage import FakeIngest
 from plimsoll.transport import LinkLost
 from tests.library.rig import Rig, open_rig, rig_on, small_catalog
 
@@ -281,6 +282,23 @@ def test_a_refused_batch_is_parked_reported_and_the_next_is_sent(
     assert rig.follower.sender.spool.parked == 1
     nacks = [nack for nack in rig.replica.take_nacks() if nack.kind == "usage"]
     assert [(nack.id, nack.code) for nack in nacks] == [("1.1", "key_unknown")]
+
+
+def test_a_parked_batch_stands_in_nobodys_way_at_a_portal_that_went_back(
+    rig: Rig, portal: FakePortal, key: FakeKey
+) -> None:
+    """A restored portal asks for the place that the parked batch has: usage must not stop there."""
+    portal.usage.refuses = {key.id}
+    ask(rig, key)
+    send(rig)
+    portal.usage = FakeIngest()
+
+    for _ in range(2):
+        ask(rig, key)
+        send(rig)
+
+    assert portal.usage.total()["requests"] == 2
+    assert rig.follower.sender.spool.parked == 1
 
 
 def test_waiting_rows_are_bounded_by_losing_their_minute_and_never_their_counts(
