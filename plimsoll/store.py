@@ -39,6 +39,9 @@ _BLOCKS = "SELECT lines FROM block WHERE number IN (SELECT block FROM place WHER
 class Store:
     """The state folder, open. Safe to use from several threads; closed by `close()`."""
 
+    _write: sqlite3.Connection
+    _read: sqlite3.Connection
+
     def __init__(self, directory: str | Path) -> None:
         """Open or create the folder; takes milliseconds, whatever the number of records.
 

@@ -7,8 +7,10 @@ ever gives up: what a gateway has verified it goes on deciding from.
 
 import logging
 import secrets
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -20,7 +22,7 @@ from plimsoll.report import Reporter
 from plimsoll.snapshot import Snapshot
 from plimsoll.transport import LinkLost, Portal, Refused, SnapshotRequired, Unavailable
 from plimsoll.usage import Sender
-from plimsoll.wire import Bye, Commit, Heartbeat, Hello, LineSplitter, parse_line
+from plimsoll.wire import Bye, Commit, Heartbeat, Hello, Message, line_batches, parse_line
 
 if TYPE_CHECKING:
     import httpx2
@@ -34,6 +36,8 @@ SILENT_HEARTBEATS = 2.5
 MISMATCHES_MAX = 2
 CLOSE_SECONDS = 2.0
 
+# So many records may wait in memory for a store that cannot be written.
+_OWED_MAX = 50_000
 _DIVERGED_RETRY_SECONDS = 30.0
 _SNAPSHOT_REQUIRED = "snapshot_required"
 
@@ -184,26 +188,47 @@ class Follower:
     # ---- the open stream ----
 
     def _follow(self, chunks: Iterator[bytes]) -> None:
-        lines = (line for batch in _batches(chunks) for line in batch)
+        lines = (line for batch in line_batches(chunks) for line in batch)
         self._greet(_hello(next(lines, None)))
-        puts: list[Put] = []
+        pending = _Pending([])
         try:
             for line in lines:
-                message = parse_line(line)
-                self._heard_at = self.replica.clock.monotonic()
-                if isinstance(message, Put):
-                    puts.append(message)
-                elif isinstance(message, Commit):
-                    self._commit(puts, message)
-                    puts = []
-                elif isinstance(message, Heartbeat):
-                    self._beat(message)
-                elif isinstance(message, Bye):
-                    self._part(message)
-        except ProtocolError:
+                self._take(parse_line(line), pending)
+        finally:
             # Whatever else is lost, a revocation that could be read is not.
-            self.replica.revoke_at_once(puts)
-            raise
+            self.replica.revoke_at_once(pending.puts)
+
+    def _take(self, message: Message, pending: "_Pending") -> None:
+        self._heard_at = self.replica.clock.monotonic()
+        if isinstance(message, Put):
+            pending.puts.append(message)
+        elif isinstance(message, Commit):
+            pending.commit = message
+            self._settle(pending)
+        elif isinstance(message, Heartbeat):
+            self._settle(pending)
+            self._beat(message, pending)
+        elif isinstance(message, Bye):
+            self._part(message)
+
+    def _settle(self, pending: "_Pending") -> None:
+        """Take in what is committed; what the store cannot take is tried again with what follows.
+
+        With a full disk the stream stays open: it is how revocations come, and they hold without it.
+        """
+        if pending.commit is None:
+            return
+        try:
+            self._commit(pending.puts, pending.commit)
+        except sqlite3.Error as error:
+            reason = f"the store cannot be written: {error}"
+            if reason != self._reason:
+                logger.error("%s; serving on, and trying again", reason)  # noqa: TRY400 - the text says it
+            self._stand(Link.FOLLOWING, reason)
+            if len(pending.puts) > _OWED_MAX:
+                raise
+        else:
+            pending.puts, pending.commit = [], None
 
     def _greet(self, hello: Hello) -> None:
         self._heard_at = self.replica.clock.monotonic()
@@ -237,7 +262,7 @@ class Follower:
         self._stand(Link.FOLLOWING)
         self._report(lag_seconds=self.replica.clock.monotonic() - began)
 
-    def _beat(self, heartbeat: Heartbeat) -> None:
+    def _beat(self, heartbeat: Heartbeat, pending: "_Pending") -> None:
         self.replica.time.hear(heartbeat.now)
         self._report()
         if self._link is Link.DIVERGED:
@@ -245,8 +270,9 @@ class Follower:
                 self._wants_snapshot = True
                 raise _StartAgain(0.0, "trying a snapshot again")
             return
-        head = self.replica.head
-        if head is None or (heartbeat.rev, heartbeat.digest) != (head.revision, head.digest):
+        head, owed = self.replica.head, pending.commit
+        place = (owed.rev, owed.digest) if owed else head and (head.revision, head.digest)
+        if (heartbeat.rev, heartbeat.digest) != place:
             # A heartbeat never moves our cursor: what it knows and we do not was lost on the way.
             raise _StartAgain(self._backoff(), "the portal is ahead of its stream")
         self._failures = 0
@@ -265,7 +291,7 @@ class Follower:
 
     def _load_snapshot(self) -> None:
         with self._portal.state(None, self._silence_seconds()) as chunks:
-            batches = _batches(chunks)
+            batches = line_batches(chunks)
             first = next(batches, [])
             hello = _hello(first.pop(0) if first else None)
             self.replica.time.hear(hello.now)
@@ -356,6 +382,14 @@ class Follower:
         raise _StartAgain(self._backoff(), reason)
 
 
+@dataclass
+class _Pending:
+    """What was heard and is not in the store yet, with the commit where that has come."""
+
+    puts: list[Put]
+    commit: Commit | None = None
+
+
 def _hello(line: bytes | None) -> Hello:
     if line is None:
         raise LinkLost("the stream ended before it began")
@@ -363,11 +397,3 @@ def _hello(line: bytes | None) -> Hello:
     if not isinstance(message, Hello):
         raise ProtocolError("the stream does not begin with hello")
     return message
-
-
-def _batches(chunks: Iterator[bytes]) -> Iterator[list[bytes]]:
-    splitter = LineSplitter()
-    for chunk in chunks:
-        lines = splitter.feed(chunk)
-        if lines:
-            yield lines

@@ -5,7 +5,7 @@ together is checked where a batch is committed.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
@@ -80,6 +80,19 @@ class LineSplitter:
         if len(self._rest) > LINE_BYTES_MAX:
             raise ProtocolError("a line does not end")
         return lines
+
+
+def line_batches(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines of a body, together as they came.
+
+    Raises:
+        ProtocolError: a line that is longer than any line can be.
+    """
+    splitter = LineSplitter()
+    for chunk in chunks:
+        lines = splitter.feed(chunk)
+        if lines:
+            yield lines
 
 
 def parse_line(line: bytes) -> Message:

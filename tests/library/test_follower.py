@@ -139,6 +139,46 @@ def test_a_revocation_in_a_batch_that_does_not_add_up_holds_at_once(rig: Rig) ->
     assert rig.replica.head == before
 
 
+def test_revocations_hold_and_come_while_the_store_cannot_be_written(rig: Rig) -> None:
+    """As with a full disk: the stream stays open, since it is how revocations come."""
+    org = rig.portal.add_org("build")
+    first, second = rig.portal.add_key(org), rig.portal.add_key(org)
+    rig.level()
+    asked = len(rig.portal.requests)
+    rig.store._write.execute("PRAGMA query_only = ON")
+
+    rig.portal.revoke(first.id)
+    rig.wait(lambda: code_of(rig, first.secret) is Code.KEY_REVOKED, "the first is refused")
+    rig.portal.beat()
+    rig.portal.revoke(second.id)
+    rig.wait(lambda: code_of(rig, second.secret) is Code.KEY_REVOKED, "the second is refused")
+    third = rig.portal.add_key(org)
+
+    assert "the store cannot be written" in rig.follower.standing().reason
+    assert not [each for each in rig.portal.requests[asked:] if "/state" in each]
+    rig.store._write.execute("PRAGMA query_only = OFF")
+    rig.portal.beat()
+    rig.level()
+    assert code_of(rig, third.secret) is Code.ALLOWED
+    assert rig.follower.standing().reason == ""
+
+
+def test_a_revocation_whose_commit_never_comes_holds(rig: Rig) -> None:
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.level()
+
+    def cut(lines: list[bytes]) -> list[bytes]:
+        rig.portal.is_down = True
+        return lines[:-1]
+
+    rig.portal.tamper = cut
+    rig.portal.revoke(key.id)
+    rig.wait(lambda: rig.portal.is_down, "the revocation was sent")
+    rig.portal.beat()
+
+    rig.wait(lambda: code_of(rig, key.secret) is Code.KEY_REVOKED, "the key is refused")
+
+
 def test_two_bad_batches_in_a_row_lead_to_a_snapshot(rig: Rig) -> None:
     def garble_streams(lines: list[bytes]) -> list[bytes]:
         return lines[1:] if "stream=1" in asked() else lines
