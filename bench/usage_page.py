@@ -1,7 +1,8 @@
 """The usage page with 35 days of data, next to a bare page, on both databases: milliseconds a page.
 
-The organisation uses 3 models with 5 keys around the clock. Its hours and days are packed by the job, as they
-would be. The bare page is the list of warnings: signed in, the same frame, nothing to draw.
+The organisation uses 3 models with 5 keys around the clock; another time with 100. Hours and days that are over
+are packed, as the job would have left them. The bare page is the list of warnings: signed in, the same frame,
+nothing to draw.
 """
 
 import random
@@ -22,10 +23,11 @@ from portal.core.db import transaction
 from portal.core.upserts import upsert
 from portal.factory import create_app
 from portal.orgs.models import Org
-from portal.usage.jobs import keep
-from portal.usage.models import RefusedHour, UsageHour, UsageMinute
+from portal.usage.models import HourPack, MinutePack, RefusedHour, UsageHour, UsageMinute
+from portal.usage.packing import Figures, pack, total
 
-DAYS, KEYS = 35, 5
+DAYS, KEYS, MANY_KEYS = 35, 5, 100
+HOUR, DAY = 3600, 86_400
 MODELS = ("opus-5", "sonnet-5", "haiku-4.5")
 ROUNDS = 15
 PAGES = ("span=hour", "span=day", "span=week&by=key", "span=month", "span=month&by=key")
@@ -39,47 +41,74 @@ def main() -> None:
 def _on(kind: str) -> Iterator[tuple[str, Any]]:
     with tempfile.TemporaryDirectory() as folder, database(kind) as url:
         world = make(Path(folder) / "world", threads=8, url=url)
-        _fill(world)
-        keep(world.sessions)
-        with world.sessions() as session:
-            slug = session.get_one(Org, world.org_id).slug
         client = _signed_in(world)
-        bare = f"/orgs/{slug}/usage/warnings"
-        times = _alternating(client, [bare, *(f"/orgs/{slug}/usage?{each}" for each in PAGES)])
-        yield f"{kind}: bare page, ms", round(times[0], 1)
-        for name, took in zip(PAGES, times[1:], strict=True):
+        _fill(world, KEYS)
+        bare, *pages = _measure(world, client)
+        yield f"{kind}: bare page, ms", round(bare, 1)
+        for name, took in zip(PAGES, pages, strict=True):
             yield f"{kind}: {name}, ms", round(took, 1)
-            yield f"{kind}: {name}, times the bare page", round(took / times[0], 1)
+            yield f"{kind}: {name}, times the bare page", round(took / bare, 1)
+        _fill(world, MANY_KEYS - KEYS)
+        bare, *pages = _measure(world, client)
+        for name, took in zip(PAGES, pages, strict=True):
+            yield f"{kind}: {name}, {MANY_KEYS} keys, times the bare page", round(took / bare, 1)
         world.sessions.kw["bind"].dispose()
 
 
-def _fill(world: World) -> None:
-    """As ingest would have left it: an upsert a day."""
-    chance, now = random.Random(35), clock.timestamp()  # noqa: S311 -- the same every time
-    keys = [key_id for key_id, _ in world.issue(KEYS)]
-    for day in range(DAYS):
-        start = (now // 86_400 - day) * 86_400
+def _measure(world: World, client: FlaskClient) -> list[float]:
+    """Milliseconds of a bare page, and of each of PAGES."""
+    with world.sessions() as session:
+        top = f"/orgs/{session.get_one(Org, world.org_id).slug}/usage"
+    return _alternating(client, [f"{top}/warnings", *(f"{top}?{each}" for each in PAGES)])
+
+
+def _fill(world: World, count: int) -> None:
+    """So many keys more, with what ingest and packing would have left of them."""
+    chance, now = random.Random(count), clock.timestamp()  # noqa: S311 -- the same every time
+    keys = [key_id for key_id, _ in world.issue(count)]
+    today = now // DAY * DAY
+    owners = [(world.org_id, key_id, model) for key_id in keys for model in MODELS]
+    for start in range(today - (DAYS - 1) * DAY, today, DAY):
+        hours = {owner: {hour: _figures(chance, 60) for hour in range(24)} for owner in owners}
         minutes = [
-            (world.org_id, model, at, *_figures(chance))
+            (world.org_id, model, at, pack({minute: _figures(chance) for minute in range(60)}))
             for model in MODELS
-            for at in range(start, min(start + 86_400, now), 60)
+            for at in range(start, start + DAY, HOUR)
         ]
-        hours = [
-            (world.org_id, key_id, model, at, *(60 * each for each in _figures(chance)))
-            for key_id in keys
-            for model in MODELS
-            for at in range(start, min(start + 86_400, now), 3600)
+        days = ((*owner, start, pack(day), *total(day.values())) for owner, day in hours.items())
+        refused = [
+            (*owner[:2], f"start.{owner[2]}.requests.1m", start + hour * HOUR, 7)
+            for owner in owners
+            for hour in range(0, 24, 9)
         ]
-        refused = [(*row[:2], f"start.{row[2]}.requests.1m", row[3], 7) for row in hours[::9]]
         with world.sessions() as session, transaction(session):
-            upsert(session, UsageMinute, minutes)
-            upsert(session, UsageHour, hours)
+            upsert(session, MinutePack, minutes)
+            upsert(session, HourPack, days)
             upsert(session, RefusedHour, refused)
+    with world.sessions() as session, transaction(session):
+        upsert(
+            session,
+            UsageHour,
+            (
+                (*owner, at, *_figures(chance, 60))
+                for owner in owners
+                for at in range(today, now, HOUR)
+            ),
+        )
+        upsert(
+            session,
+            UsageMinute,
+            (
+                (world.org_id, model, at, *_figures(chance))
+                for model in MODELS
+                for at in range(today, now, 60)
+            ),
+        )
 
 
-def _figures(chance: random.Random) -> tuple[int, int, int, int]:
-    requests = chance.randint(5, 90)
-    return requests, chance.randint(0, 2), requests * 1400, requests * 300
+def _figures(chance: random.Random, times: int = 1) -> Figures:
+    requests = chance.randint(5, 90) * times
+    return Figures(requests, chance.randint(0, 2), requests * 1400, requests * 300)
 
 
 def _signed_in(world: World) -> FlaskClient:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -37,16 +37,19 @@ def usage(org: str) -> Response:
     found = get_org(session(), current_actor(), org, needs=Permission.SEE_USAGE)
     if "seen" in request.args and responses.wants_fragment():
         return responses.page("usage/_load_lines.html", **_now(found))
-    form = _form(found)
+    keys = list_key_names(session(), found.id)
+    form = _form(keys)
     is_valid = form.validate()
     asked = form.asked() if is_valid else Asked()
     answer = responses.page if is_valid else responses.invalid
+    now = _now(found)
+    limits = now["meter"].limits
     return answer(
         "usage/usage.html",
         fragment="usage/_history.html",
-        **_now(found),
+        **now,
         form=form,
-        history=get_history(session(), found.id, asked),
+        history=get_history(session(), found.id, asked, keys=keys, limits=limits),
         was_too_fine=asked.is_too_fine,
         csv_url=f"{url_for('usage.export', org=found.slug)}?{_query(asked)}",
         warnings=name_warnings(session(), open_warnings(session(), found.id)),
@@ -57,18 +60,18 @@ def usage(org: str) -> Response:
 def export(org: str) -> Response:
     """What the charts show, as a file."""
     found = get_org(session(), current_actor(), org, needs=Permission.SEE_USAGE)
-    form = _form(found)
+    keys = list_key_names(session(), found.id)
+    form = _form(keys)
     if not form.validate():
         raise NotFound
     asked = form.asked()
-    response = Response("".join(_lines(found, asked)), content_type="text/csv; charset=utf-8")
+    response = Response("".join(_lines(found, asked, keys)), content_type="text/csv; charset=utf-8")
     name = f"usage-{found.slug}-{asked.shown.length.value}-{clock.now():%Y-%m-%d}.csv"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
-def _form(org: Org) -> HistoryForm:
-    keys = list_key_names(session(), org.id)
+def _form(keys: Mapping[str, str]) -> HistoryForm:
     return HistoryForm(request.args).offer(models=list_models(session()), keys=keys)
 
 
@@ -87,10 +90,10 @@ def _now(org: Org) -> dict[str, Any]:
     return {"org": org, "meter": meter, "hearing": hearing, "again": again, "wait": wait}
 
 
-def _lines(org: Org, asked: Asked) -> Iterator[str]:
+def _lines(org: Org, asked: Asked, keys: Mapping[str, str]) -> Iterator[str]:
     step = asked.shown.slots().step
     yield _line(COLUMNS)
-    for at, name, line_id, figures in rows_of(session(), org.id, asked):
+    for at, name, line_id, figures in rows_of(session(), org.id, asked, keys=keys):
         counts = (figures.requests, figures.refused, figures.input_tokens, figures.output_tokens)
         yield _line((iso(at), step, _harmless(name), _harmless(line_id), *counts))
 

@@ -46,7 +46,7 @@ def upsert(
 
 def remove(session: Session, model: type[Base], keys: Iterable[Values]) -> None:
     """Delete rows by their primary keys, in the same order as rows are added."""
-    table, values = _table(model), sorted(keys)
+    table, values = table_of(model), sorted(keys)
     names = [column.name for column in table.primary_key.columns]
     connection = session.connection()
     if session.get_bind().dialect.name == "postgresql":
@@ -71,7 +71,8 @@ def listed(session: Session, texts: Iterable[str]) -> Select[str]:
     return select(func.json_each(text).table_valued("value").c.value)
 
 
-def _table(model: type[Base]) -> Table:
+def table_of(model: type[Base]) -> Table:
+    """The table of a class, past the ORM."""
     table = model.__table__
     assert isinstance(table, Table)  # noqa: S101 -- SQLAlchemy types it more widely
     return table
@@ -79,7 +80,7 @@ def _table(model: type[Base]) -> Table:
 
 @functools.cache
 def _statement(model: type[Base], dialect: str, newer: str | None) -> str:
-    table = _table(model)
+    table = table_of(model)
     columns = [column.name for column in table.columns]
     keys = [column.name for column in table.primary_key.columns]
     assert columns[: len(keys)] == keys, "the primary key comes first"  # noqa: S101 -- a mistake of ours
@@ -122,7 +123,7 @@ _TYPES = {str: "text", int: "bigint", bool: "boolean"}
 
 def _for_sqlite(model: type[Base], values: list[Values]) -> list[Values]:
     """Instants as SQLAlchemy writes them there: as text in UTC without an offset."""
-    columns = _table(model).columns
+    columns = table_of(model).columns
     places = [place for place, each in enumerate(columns) if isinstance(each.type, UtcDateTimeType)]
     for place in places:
         values = [(*row[:place], _plain(row[place]), *row[place + 1 :]) for row in values]

@@ -3,6 +3,7 @@
 Lengths across are per cent, so that a chart is as wide as its page; heights are pixels of the drawing.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,7 +52,6 @@ class Bar:
     x: float
     y: float
     height: float
-    series: int
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,12 @@ class Mark:
 
 @dataclass(frozen=True)
 class Line:
-    """What one pattern of the chart stands for, with its sum."""
+    """What one pattern of the chart stands for, with its sum and its part of each column."""
 
     name: str
     series: int
     total: int
+    bars: tuple[Bar, ...]
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,6 @@ class Chart:
     summary: str
     slots: Slots
     lines: tuple[Line, ...]
-    bars: tuple[Bar, ...]
     times: tuple[Mark, ...]
     amounts: tuple[Mark, ...]
     rows: tuple[Row, ...]
@@ -99,6 +99,10 @@ class Chart:
     about_limit: str | None
     base: int = BASE
     height: int = BASE + 22
+
+    @property
+    def is_drawn(self) -> bool:
+        return any(line.bars for line in self.lines)
 
 
 def draw(
@@ -117,13 +121,15 @@ def draw(
     fits = allowed is not None and highest > 0 and allowed <= highest * LIMIT_ROOM
     top = nice(max(highest, (allowed or 0) if fits else 0))
     totals = {name: sum(line.values()) for name, line in series.items()}
+    bars = _bars(slots, stacks, top)
     return Chart(
         id=id,
         title=title,
         summary=_summary(slots, total=sum(totals.values()), highest=highest),
         slots=slots,
-        lines=tuple(Line(name, place, totals[name]) for place, name in enumerate(series)),
-        bars=tuple(_bars(slots, stacks, top)),
+        lines=tuple(
+            Line(name, place, totals[name], tuple(bars[place])) for place, name in enumerate(series)
+        ),
         times=tuple(_times(slots)),
         amounts=tuple(Mark(_y(value, top), f"{value:,}") for value in _steps(top)),
         rows=tuple(_rows(slots, series)),
@@ -180,14 +186,15 @@ def _y(value: int, top: int) -> float:
     return round(BASE - value / top * (BASE - TOP), 1)
 
 
-def _bars(slots: Slots, stacks: Mapping[int, Sequence[int]], top: int) -> list[Bar]:
-    bars = []
+def _bars(slots: Slots, stacks: Mapping[int, Sequence[int]], top: int) -> Mapping[int, list[Bar]]:
+    """Of each line, by its place, the parts of columns: stacked on those of the lines before."""
+    bars: dict[int, list[Bar]] = defaultdict(list)
     for at, stack in stacks.items():
         below = 0
         for place, value in enumerate(stack):
             if value:
                 y = _y(below + value, top)
-                bars.append(Bar(slots.x(at), y, round(_y(below, top) - y, 1), place))
+                bars[place].append(Bar(slots.x(at), y, round(_y(below, top) - y, 1)))
             below += value
     return bars
 

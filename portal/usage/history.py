@@ -14,7 +14,6 @@ from portal.keys.models import ApiKey, KeyLastUse
 from portal.tiers.words import identity, limit_name, model_name
 from portal.transparency.queries import policy
 from portal.usage.charts import Chart, Slots, draw, fold
-from portal.usage.meter import Gauge, meter
 from portal.usage.packing import NOTHING, Figures
 from portal.usage.queries import By, Series, Span, refused_by_limit, series_of
 
@@ -101,19 +100,20 @@ class History:
     refusals: tuple[Refusal, ...]
 
 
-def get_history(session: Session, org_id: str, asked: Asked) -> History:
-    """Use over time of an organisation that the caller has loaded, and so may see."""
+def get_history(
+    session: Session, org_id: str, asked: Asked, *, keys: Mapping[str, str], limits: Sequence[Limit]
+) -> History:
+    """Use over time of an organisation that the caller has loaded, with its `limits` and names of keys."""
     asked, in_force = asked.shown, policy(session, clock.timestamp())
     slots, series = asked.slots(), _series(session, org_id, asked)
-    names = _names(in_force, asked, series, keys=list_key_names(session, org_id))
-    gauges = meter(session, org_id, clock.timestamp())
+    names = _names(in_force, asked, series, keys=keys)
     charts = (
         draw(
             id=measure.replace("_", "-"),
             title=title,
             slots=slots,
             series=_named(fold(_column(series, measure), others="others"), names),
-            limits=_limits(gauges, series, asked, metric=measure),
+            limits=_comparable(limits, series, asked, metric=measure),
         )
         for measure, title in MEASURES.items()
     )
@@ -121,7 +121,7 @@ def get_history(session: Session, org_id: str, asked: Asked) -> History:
         asked=asked,
         slots=slots,
         charts=tuple(charts),
-        refusals=tuple(_refusals(session, org_id, slots)),
+        refusals=tuple(_refusals(session, in_force, org_id, slots=slots)),
     )
 
 
@@ -131,10 +131,12 @@ def list_models(session: Session) -> dict[str, str]:
     return {slug: model.name for slug, model in in_force.models.items()}
 
 
-def rows_of(session: Session, org_id: str, asked: Asked) -> Iterator[tuple[int, str, str, Figures]]:
+def rows_of(
+    session: Session, org_id: str, asked: Asked, *, keys: Mapping[str, str]
+) -> Iterator[tuple[int, str, str, Figures]]:
     """What the charts show, line by line for a file: instant, name, id, figures; oldest first."""
     asked = asked.shown
-    series, keys = _series(session, org_id, asked), list_key_names(session, org_id)
+    series = _series(session, org_id, asked)
     names = _names(policy(session, clock.timestamp()), asked, series, keys=keys)
     for at in asked.slots().all:
         for name, line in sorted(series.items()):
@@ -146,8 +148,7 @@ def rows_of(session: Session, org_id: str, asked: Asked) -> Iterator[tuple[int, 
 def _series(session: Session, org_id: str, asked: Asked) -> Series:
     slots = asked.slots()
     span = Span(slots.start, slots.end, slots.step)
-    found = series_of(session, org_id, span, by=asked.by, model=asked.model)
-    return {name: line for name, line in found.items() if not asked.keys or name in asked.keys}
+    return series_of(session, org_id, span, by=asked.by, model=asked.model, keys=asked.keys)
 
 
 def list_key_names(session: Session, org_id: str) -> dict[str, str]:
@@ -182,8 +183,10 @@ def _column(series: Series, measure: str) -> dict[str, dict[int, int]]:
     return {name: column for name, column in columns.items() if any(column.values())}
 
 
-def _limits(gauges: Sequence[Gauge], series: Series, asked: Asked, *, metric: str) -> list[Limit]:
-    """The limits that the columns' full height can be held against.
+def _comparable(
+    limits: Sequence[Limit], series: Series, asked: Asked, *, metric: str
+) -> list[Limit]:
+    """Those limits that the columns' full height can be held against.
 
     A model's, where only that is shown; those of all models together, where all are. Some keys of
     several make less than what counts.
@@ -194,12 +197,12 @@ def _limits(gauges: Sequence[Gauge], series: Series, asked: Asked, *, metric: st
     if only is None and asked.by is By.MODEL and len(series) == 1:
         only = next(iter(series))
     wanted = {ALL_MODELS} if only is None else {only}
-    limits = (gauge.limit for gauge in gauges)
     return [each for each in limits if each.cell.metric == metric and each.cell.model in wanted]
 
 
-def _refusals(session: Session, org_id: str, slots: Slots) -> Iterator[Refusal]:
-    in_force = policy(session, clock.timestamp())
+def _refusals(
+    session: Session, in_force: Policy, org_id: str, *, slots: Slots
+) -> Iterator[Refusal]:
     names = {cell.name: limit_name(in_force, identity(cell)) for cell in in_force.limits}
     span = Span(slots.start // HOUR * HOUR, slots.end, HOUR)
     for name, count in refused_by_limit(session, org_id, span).items():

@@ -59,8 +59,8 @@ class UsageHour(Counts, Base):
     hour: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
 
 
-class HourPack(Base):
-    """The hours of one day in one value."""
+class HourPack(Counts, Base):
+    """The hours of one day in one value, and their sums: a month of a hundred keys is added up by the database."""
 
     __tablename__ = "usage_hour_packs"
     __table_args__ = (Index("ix_usage_hour_packs_day", "day"),)

@@ -5,7 +5,8 @@ the bits of one number; then figure by figure the numbers of the filled slots. N
 sign, in seven bits a byte, the small ones in one byte.
 """
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 VERSION = 0x10
@@ -52,14 +53,22 @@ def unpack(packed: bytes) -> dict[int, Figures]:
     """The slots of a packed value. Raises ValueError where a newer form was written."""
     if packed[0] & ~0x0F != VERSION:
         raise ValueError(f"figures are packed in a form of the future: {packed[0]:#x}")
-    numbers = _read(packed[1:])
-    mask = next(numbers)
+    mask, *numbers = _read(packed)
     slots = [slot for slot in range(mask.bit_length()) if mask >> slot & 1]
-    columns = [
-        [_signed(next(numbers)) for _ in slots] if packed[0] >> place & 1 else [0] * len(slots)
-        for place in range(len(NOTHING))
-    ]
-    return {slot: Figures(*figures) for slot, *figures in zip(slots, *columns, strict=True)}
+    count, first, columns = len(slots), 0, []
+    for place in range(len(NOTHING)):
+        if packed[0] >> place & 1:
+            column = numbers[first : first + count]
+            columns.append([-((each + 1) >> 1) if each & 1 else each >> 1 for each in column])
+            first += count
+        else:
+            columns.append([0] * count)
+    return dict(zip(slots, map(Figures, *columns), strict=True))
+
+
+def total(each: Iterable[Figures]) -> Figures:
+    """The sum of figures."""
+    return functools.reduce(Figures.plus, each, NOTHING)
 
 
 def merged(packed: bytes | None, slots: Mapping[int, Figures]) -> bytes:
@@ -77,15 +86,14 @@ def _write(packed: bytearray, number: int) -> None:
     packed.append(number)
 
 
-def _read(packed: bytes) -> Iterator[int]:
-    number = shift = 0
-    for byte in packed:
-        number |= (byte & 0x7F) << shift
-        shift += 7
+def _read(packed: bytes) -> list[int]:
+    """The numbers behind the first byte, unsigned. A page reads a hundred thousand of them."""
+    found, number, shift = [], 0, 0
+    for byte in packed[1:]:
         if byte < _MORE:
-            yield number
+            found.append(number | byte << shift)
             number = shift = 0
-
-
-def _signed(number: int) -> int:
-    return -((number + 1) >> 1) if number & 1 else number >> 1
+        else:
+            number |= (byte & 0x7F) << shift
+            shift += 7
+    return found

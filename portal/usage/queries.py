@@ -1,19 +1,21 @@
 """Reading figures: rows and packs as one. Whoever asks has loaded the organisation, and so may see it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import ScalarSelect, Select, func, select
+from sqlalchemy import BigInteger, ColumnElement, ScalarSelect, Table, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from portal.core.db import Base
+from portal.core.upserts import table_of
 from portal.usage.meter import Gauge, meter
-from portal.usage.models import HourPack, MinutePack, RefusedHour, UsageDay, UsageHour, UsageMinute
-from portal.usage.packing import NOTHING, Figures, unpack
-from portal.usage.rollup import MINUTES_KEPT_SECONDS
+from portal.usage.models import RefusedHour, UsageDay
+from portal.usage.packing import Figures, unpack
+from portal.usage.packing import total as total_of
+from portal.usage.rollup import HOURS, MINUTES, MINUTES_KEPT_SECONDS, Level
 
 __all__ = [
     "By",
@@ -30,7 +32,7 @@ __all__ = [
     "usage_series",
 ]
 
-MINUTE, HOUR, DAY = 60, 3600, 86_400
+MINUTE, HOUR = 60, 3600
 
 # By model or key, then by the Unix second at which a step begins.
 Series = dict[str, dict[int, Figures]]
@@ -50,6 +52,10 @@ class Span:
     start: int
     end: int
     step: int
+
+    def is_in(self, seconds: int) -> bool:
+        """Whether it begins, steps and ends at whole spans of so many seconds."""
+        return not any(each % seconds for each in (self.start, self.end, self.step))
 
 
 def active_days(session: Session, org_id: str) -> int:
@@ -77,33 +83,42 @@ def usage_series(
 
 
 def series_of(
-    session: Session, org_id: str, span: Span, *, by: str = By.MODEL, model: str | None = None
+    session: Session,
+    org_id: str,
+    span: Span,
+    *,
+    by: str = By.MODEL,
+    model: str | None = None,
+    keys: Collection[str] = (),
 ) -> Series:
     """The figures of a span by model or by key, summed over each step; those without use are left out.
 
-    `model` leaves out all others. Minutes are known by model and for 35 days, hours for 400. Raises
-    ValueError for a finer step.
+    `model` leaves out all others, and so do `keys`. Minutes are known by model and for 35 days, hours
+    for 400. Raises ValueError for a finer step.
     """
     by = By(by)
-    finest = MINUTE if _is_fine(span, by) else HOUR
+    is_fine = by is By.MODEL and not keys and span.end - span.start <= MINUTES_KEPT_SECONDS
+    finest = MINUTE if is_fine else HOUR
     if span.step % finest:
         raise ValueError(f"figures by {by} over this span come in steps of {finest} seconds")
+    # Where hours are all that is asked for, there are far fewer of them to read.
+    level = MINUTES if is_fine and not span.is_in(HOUR) else HOURS
+    wanted: dict[str, Collection[str]] = {"org_id": [org_id]}
+    if model is not None:
+        wanted["model"] = [model]
+    if keys:
+        wanted["key_id"] = keys
     series: Series = defaultdict(dict)
-    for name, at, figures in _figures(session, org_id, span, by=by, model=model):
-        slot = at - (at - span.start) % span.step
+    for name, slot, figures in _figures(session, level, span, by=by, wanted=wanted):
         line = series[name]
-        line[slot] = line.get(slot, NOTHING).plus(figures)
+        line[slot] = line[slot].plus(figures) if slot in line else figures
     return dict(series)
 
 
 def total(session: Session, org_id: str, span: Span) -> Figures:
     """The sum of a span, from the finest figures that there are."""
-    found = NOTHING
-    lines = usage_series(session, org_id, start=span.start, end=span.end, step=span.step)
-    for line in lines.values():
-        for figures in line.values():
-            found = found.plus(figures)
-    return found
+    lines = series_of(session, org_id, span)
+    return total_of(figures for line in lines.values() for figures in line.values())
 
 
 def refused_by_limit(session: Session, org_id: str, span: Span) -> dict[str, int]:
@@ -118,50 +133,48 @@ def refused_by_limit(session: Session, org_id: str, span: Span) -> dict[str, int
 
 # ---- rows and packs ----
 
+Found = Iterator[tuple[str, int, Figures]]
+Wanted = Mapping[str, Collection[str]]
 
-def _figures(
-    session: Session, org_id: str, span: Span, *, by: By, model: str | None
-) -> Iterator[tuple[str, int, Figures]]:
-    """Line, instant and figures, in no order; one line and instant may come more than once."""
-    # Where hours are all that is asked for, there are far fewer of them to read.
-    is_in_hours = not any(each % HOUR for each in (span.start, span.end, span.step))
-    is_fine = _is_fine(span, by) and not is_in_hours
-    if is_fine:
-        rows = _select(UsageMinute, UsageMinute.model, UsageMinute.minute)
-        rows = rows.where(UsageMinute.org_id == org_id, *_within(UsageMinute.minute, span))
-        packs = select(MinutePack.model, MinutePack.hour, MinutePack.counts)
-        packs = packs.where(MinutePack.org_id == org_id, *_touching(MinutePack.hour, span, HOUR))
+
+def _figures(session: Session, level: Level, span: Span, *, by: By, wanted: Wanted) -> Found:
+    """Line, slot and figures, in no order; one line and slot may come more than once."""
+    line = "key_id" if by is By.KEY else "model"
+    yield from _summed(session, level.rows, span, line=line, wanted=wanted)
+    if level.is_summed and span.is_in(level.span_seconds):
+        yield from _summed(session, level.packs, span, line=line, wanted=wanted)
     else:
-        name = UsageHour.key_id if by is By.KEY else UsageHour.model
-        rows = _select(UsageHour, name, UsageHour.hour)
-        rows = rows.where(UsageHour.org_id == org_id, *_within(UsageHour.hour, span))
-        packed = HourPack.key_id if by is By.KEY else HourPack.model
-        packs = select(packed, HourPack.day, HourPack.counts)
-        packs = packs.where(HourPack.org_id == org_id, *_touching(HourPack.day, span, DAY))
-    if model is not None:
-        rows = rows.where((UsageMinute if is_fine else UsageHour).model == model)
-        packs = packs.where((MinutePack if is_fine else HourPack).model == model)
-    for line, at, *figures in session.execute(rows):
-        yield line, at, Figures(*figures)
-    slot_seconds = MINUTE if is_fine else HOUR
-    for line, start, counts in session.execute(packs):
-        for slot, each in unpack(counts).items():
-            at = start + slot * slot_seconds
+        yield from _unpacked(session, level, span, line=line, wanted=wanted)
+
+
+def _summed(session: Session, model: type[Base], span: Span, *, line: str, wanted: Wanted) -> Found:
+    """Added up by the database: far fewer lines leave it than lie there."""
+    table = table_of(model)
+    *_, time = table.primary_key.columns
+    slot = (time - (time - span.start) % span.step).label("slot")
+    sums = [cast(func.sum(table.c[each]), BigInteger) for each in Figures._fields]
+    query = select(table.c[line], slot, *sums).where(*_among(table, wanted), *_within(time, span))
+    for name, at, *figures in session.execute(query.group_by(table.c[line], slot)):
+        yield name, at, Figures(*figures)
+
+
+def _unpacked(session: Session, level: Level, span: Span, *, line: str, wanted: Wanted) -> Found:
+    table = table_of(level.packs)
+    *_, time = table.primary_key.columns
+    query = select(table.c[line], time, table.c.counts).where(*_among(table, wanted))
+    query = query.where(time > span.start - level.span_seconds, time < span.end)
+    for name, start, counts in session.execute(query):
+        for slot, figures in unpack(counts).items():
+            at = start + slot * level.slot_seconds
             if span.start <= at < span.end:
-                yield line, at, each
+                yield name, at - (at - span.start) % span.step, figures
 
 
-def _is_fine(span: Span, by: By) -> bool:
-    return by is By.MODEL and span.end - span.start <= MINUTES_KEPT_SECONDS
+def _among(table: Table, wanted: Wanted) -> list[ColumnElement[bool]]:
+    return [table.c[name].in_(values) for name, values in wanted.items()]
 
 
-def _select(model: type[UsageMinute | UsageHour], *columns: Any) -> Select[Any]:
-    return select(*columns, model.requests, model.refused, model.input_tokens, model.output_tokens)
-
-
-def _within(column: InstrumentedAttribute[int], span: Span) -> tuple[Any, Any]:
-    return column >= span.start, column < span.end
-
-
-def _touching(column: InstrumentedAttribute[int], span: Span, seconds: int) -> tuple[Any, Any]:
-    return column > span.start - seconds, column < span.end
+def _within(
+    time: InstrumentedAttribute[int] | ColumnElement[int], span: Span
+) -> tuple[ColumnElement[bool], ...]:
+    return time >= span.start, time < span.end

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Table, exists, select, text, tuple_
+from sqlalchemy import Column, exists, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from portal.core.db import Base
-from portal.core.upserts import remove, upsert
+from portal.core.upserts import remove, table_of, upsert
 from portal.usage.models import (
     HourPack,
     MeterCounter,
@@ -24,7 +24,7 @@ from portal.usage.models import (
     UsageMinute,
     UsageWarning,
 )
-from portal.usage.packing import NOTHING, Figures, merged
+from portal.usage.packing import NOTHING, Figures, merged, total
 
 MINUTES_KEPT_SECONDS = 35 * 86_400
 HOURS_KEPT_SECONDS = 400 * 86_400
@@ -45,6 +45,8 @@ class Level:
     packs: type[Base]
     slot_seconds: int
     span_seconds: int
+    # Whether a pack's sums stand beside it; those of what comes late are added by the upsert.
+    is_summed: bool = False
 
     def bound(self, now: int) -> int:
         """Rows before this instant are of a span that is over."""
@@ -52,7 +54,9 @@ class Level:
         return settled - settled % self.span_seconds
 
 
-LEVELS = (Level(UsageMinute, MinutePack, 60, 3600), Level(UsageHour, HourPack, 3600, 86_400))
+MINUTES = Level(UsageMinute, MinutePack, 60, 3600)
+HOURS = Level(UsageHour, HourPack, 3600, 86_400, is_summed=True)
+LEVELS = (MINUTES, HOURS)
 
 KEPT: dict[type[Base], tuple[str, int]] = {
     UsageMinute: ("minute", MINUTES_KEPT_SECONDS),
@@ -78,7 +82,7 @@ def pack_chunk(
     """Pack some rows behind the place `after`; returns the place of the last, None where none is left."""
     if not _is_alone(session):
         return None
-    table, keys = _table(level.rows), _keys(level.rows)
+    table, keys = table_of(level.rows), _keys(level.rows)
     query = select(table).where(keys[-1] < level.bound(now)).order_by(*keys).limit(CHUNK)
     if after:
         query = query.where(tuple_(*keys) > tuple_(*after))
@@ -100,20 +104,27 @@ def _pack(session: Session, level: Level, rows: Iterable[tuple[Any, ...]]) -> No
         slot = offset // level.slot_seconds
         slots[slot] = slots.get(slot, NOTHING).plus(Figures(*row[count:]))
     known = _known(session, level.packs, list(groups))
-    upsert(
-        session,
-        level.packs,
-        ((*place, merged(known.get(place), slots)) for place, slots in groups.items()),
+    rows = (
+        (
+            *place,
+            merged(known.get(place), slots),
+            *(total(slots.values()) if level.is_summed else ()),
+        )
+        for place, slots in groups.items()
     )
+    upsert(session, level.packs, rows)
 
 
 def _known(
     session: Session, packs: type[Base], places: list[tuple[Any, ...]]
 ) -> dict[tuple[Any, ...], bytes]:
-    table, keys, found = _table(packs), _keys(packs), {}
+    keys, found = _keys(packs), {}
+    counts_column = table_of(packs).c.counts
     for first in range(0, len(places), GROUPS_AT_ONCE):
         part = places[first : first + GROUPS_AT_ONCE]
-        for *place, counts in session.execute(select(table).where(tuple_(*keys).in_(part))):
+        for *place, counts in session.execute(
+            select(*keys, counts_column).where(tuple_(*keys).in_(part))
+        ):
             found[tuple(place)] = counts
     return found
 
@@ -121,7 +132,7 @@ def _known(
 def find_old(session: Session, model: type[Base], *, now: int) -> list[tuple[Any, ...]]:
     """Primary keys of some rows that are kept no longer."""
     column, seconds = KEPT[model]
-    table = _table(model)
+    table = table_of(model)
     query = select(*_keys(model)).where(table.c[column] < now - seconds).limit(CHUNK)
     return [tuple(row) for row in session.execute(query)]
 
@@ -139,11 +150,5 @@ def _is_alone(session: Session) -> bool:
     return bool(session.scalar(query, {"number": LOCK_NUMBER}))
 
 
-def _table(model: type[Base]) -> Table:
-    table = model.__table__
-    assert isinstance(table, Table)  # noqa: S101 -- SQLAlchemy types it more widely
-    return table
-
-
 def _keys(model: type[Base]) -> list[Column[Any]]:
-    return list(_table(model).primary_key.columns)
+    return list(table_of(model).primary_key.columns)

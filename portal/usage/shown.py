@@ -82,9 +82,10 @@ class LoadLine:
 
 @dataclass(frozen=True)
 class Meter:
-    """All limits of an organisation, by model as pages name it."""
+    """All limits of an organisation, by model as pages name it; `limits` as the gates have them."""
 
     lines: tuple[LoadLine, ...]
+    limits: tuple[Limit, ...] = ()
 
     @property
     def by_model(self) -> Mapping[str, list[LoadLine]]:
@@ -110,20 +111,20 @@ def get_meter(session: Session, org_id: str) -> Meter:
     now = clock.timestamp()
     log = signed_log(session)
     gauges = sorted(meter(session, org_id, now), key=lambda each: page_order(each.limit.cell))
+    limits = tuple(each.limit for each in gauges)
     coming = {
         each.name: each
         for each in coming_limits(
             log.history,
-            [gauge.limit for gauge in gauges],
+            limits,
             grants=open_grants(session, org_id, datetime.fromtimestamp(now, UTC)),
             at=now,
             policy=log.policy,
         )
     }
     in_force = log.policy(now)
-    return Meter(
-        tuple(load_line(in_force, gauge, coming.get(gauge.limit.cell.name)) for gauge in gauges)
-    )
+    lines = (load_line(in_force, each, coming.get(each.limit.cell.name)) for each in gauges)
+    return Meter(tuple(lines), limits)
 
 
 def load_line(in_force: Policy, gauge: Gauge, coming: Coming | None = None) -> LoadLine:

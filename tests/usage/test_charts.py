@@ -33,13 +33,14 @@ def test_columns_stand_on_the_ground_or_on_each_other_and_stay_inside(series):
     drawn = chart(series)
 
     for at in DAY.all:
-        stack = [bar for bar in drawn.bars if bar.x == DAY.x(at)]
+        stack = [bar for line in drawn.lines for bar in line.bars if bar.x == DAY.x(at)]
         if stack:
             assert stack[0].y + stack[0].height == pytest.approx(BASE, abs=0.2)
         for below, above in pairwise(stack):
             assert above.y + above.height == pytest.approx(below.y, abs=0.2)
-    assert all(TOP - 0.2 <= bar.y <= BASE and bar.height >= 0 for bar in drawn.bars)
-    assert all(bar.x >= 0 and bar.x + DAY.width <= 100 for bar in drawn.bars)
+    bars = [bar for line in drawn.lines for bar in line.bars]
+    assert all(TOP - 0.2 <= bar.y <= BASE and bar.height >= 0 for bar in bars)
+    assert all(bar.x >= 0 and bar.x + DAY.width <= 100 for bar in bars)
 
 
 @given(amounts)

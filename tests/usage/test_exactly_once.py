@@ -15,9 +15,8 @@ from plimsoll.transport import LinkLost
 from portal.core.db import make_engine, make_sessions, transaction
 from portal.orgs.models import Org
 from portal.usage.jobs import keep
-from portal.usage.models import RefusedHour, UsageDay, UsageMinute
+from portal.usage.models import MinutePack, RefusedHour, UsageDay, UsageMinute
 from portal.usage.packing import unpack
-from portal.usage.queries import MinutePack
 from tests.support.factories import make_key, make_org
 from tests.support.product import Product, eventually
 from tests.support.wire import enrol

@@ -4,6 +4,7 @@ import random
 
 from sqlalchemy import select
 
+from portal.core import migrations
 from portal.usage import jobs, rollup
 from portal.usage.jobs import Keeper, keep
 from portal.usage.models import (
@@ -103,3 +104,21 @@ def test_the_job_looks_once_a_minute_and_writes_only_when_something_is_due(
     line.send(row(key, ago=120))
     clock.advance(seconds=jobs.LOOK_SECONDS)
     assert keeper.run() == 1
+
+
+def test_days_packed_before_there_were_sums_get_theirs_by_the_upgrade(
+    line, key, row, sessions, settings, clock
+):
+    line.send(row(key, 12, input_tokens=-4), row(key, 500, ago=60, refused={"x": 1}))
+    clock.advance(days=1, hours=1)
+    keep(sessions)
+    sums = select(HourPack.requests, HourPack.refused, HourPack.input_tokens)
+    with sessions() as session:
+        before = session.execute(sums.order_by(HourPack.day)).all()
+
+    migrations.downgrade(settings.database_url, "5f3a9c1e7b20")
+    migrations.upgrade(settings.database_url)
+
+    with sessions() as session:
+        assert session.execute(sums.order_by(HourPack.day)).all() == before
+    assert before == [(512, 1, -4)]
