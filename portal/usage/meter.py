@@ -5,15 +5,18 @@ evenly until it is full again, a window ends at its instant, requests in flight 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from plimsoll.contract.adjustments import Cap
+from plimsoll.contract.coming import capped
 from plimsoll.contract.fold import Policy
 from plimsoll.contract.limits import ALL_MODELS, Cell, Kind, Limit
+from portal.keys.models import ApiKey
 from portal.tiers.queries import current_grants, current_tiers
 from portal.tiers.words import Identity, identity
 from portal.transparency.queries import policy
@@ -87,7 +90,8 @@ def held_limits(session: Session, in_force: Policy, *, org_id: str, at: int) -> 
 def gauge(limit: Limit, counters: Iterable[MeterCounter], at: int) -> Gauge:
     """How full a limit is, from what each gateway last told of it."""
     newest: dict[str, MeterCounter] = {}
-    for counter in sorted(counters, key=lambda each: each.at):
+    # Of two told in one second the fuller: the meter never says less than stands at the gate.
+    for counter in sorted(counters, key=lambda each: (each.at, each.used)):
         newest["" if counter.is_shared else counter.gateway_id] = counter
     used = {name: _used(limit, counter, at) for name, counter in newest.items()}
     busy = [counter for name, counter in newest.items() if used[name]]
@@ -101,6 +105,30 @@ def gauge(limit: Limit, counters: Iterable[MeterCounter], at: int) -> Gauge:
         ),
         heard_at=max((each.at for each in newest.values()), default=None),
     )
+
+
+def cap_gauges(
+    session: Session, org_id: str, limits: Sequence[Limit], *, at: int
+) -> list[tuple[ApiKey, Gauge]]:
+    """The caps of keys of which a gateway told, with the keys that they bind; `limits` are the organisation's."""
+    counters: dict[tuple[str, str], list[MeterCounter]] = defaultdict(list)
+    query = select(MeterCounter).where(MeterCounter.org_id == org_id, MeterCounter.owner != org_id)
+    for counter in session.scalars(query):
+        counters[counter.owner, counter.name].append(counter)
+    if not counters:
+        return []
+    lineages = {owner for owner, _ in counters}
+    keys = select(ApiKey).where(ApiKey.org_id == org_id, ApiKey.lineage.in_(lineages))
+    keys = keys.where(ApiKey.revoked_at.is_(None), ApiKey.superseded_at.is_(None))
+    found = []
+    for key in session.scalars(keys.order_by(ApiKey.name_folded)):
+        held = (capped(Cap(**each), limits) for each in key.caps)
+        found += [
+            (key, gauge(limit, told, at))
+            for limit in held
+            if (told := counters.get((key.lineage, limit.cell.name)))
+        ]
+    return found
 
 
 def _used(limit: Limit, counter: MeterCounter, at: int) -> int:

@@ -1,7 +1,7 @@
 """What pages and mails show of a limit: the gates' counters in words, with what is announced."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -14,15 +14,17 @@ from plimsoll.contract.windows import window_bounds
 from plimsoll.contract.wording import MICROUSD_IN_CENT, amount
 from portal.changelog.table import page_order
 from portal.core import clock
+from portal.keys.models import ApiKey
 from portal.tiers.queries import open_grants
 from portal.tiers.words import identity as identity_of
 from portal.tiers.words import limit_name, model_name
 from portal.transparency.queries import policy, signed_log
-from portal.usage.meter import Gauge, meter
+from portal.usage.meter import Gauge, cap_gauges, meter
 from portal.usage.models import UsageCursor, UsageWarning
 
 MICROUSD_IN_DOLLAR = 1_000_000
 NEAR_PERCENT = 80
+CAPS = "Caps of your keys, near their mark"
 _THIS = {60: "this minute", 3600: "this hour", 86_400: "today", 604_800: "this week"}
 
 
@@ -66,7 +68,7 @@ class LoadLine:
 
     @property
     def is_near(self) -> bool:
-        return self.percent >= NEAR_PERCENT
+        return not self.mark or self.percent >= NEAR_PERCENT
 
     def words(self, is_whole: bool) -> str:  # noqa: FBT001 -- templates call it
         """Use and limit; where not all is known, no more than is."""
@@ -101,6 +103,11 @@ class Meter:
         return sorted(used, key=lambda line: (-line.used / line.mark, line.name))
 
     @property
+    def closed(self) -> list[LoadLine]:
+        """Those that admit nothing at all."""
+        return [line for line in self.lines if not line.mark]
+
+    @property
     def state(self) -> str:
         """What tells one look from another: whether anything changed."""
         return "-".join(f"{line.used:x}.{line.mark:x}" for line in self.lines)
@@ -123,8 +130,19 @@ def get_meter(session: Session, org_id: str) -> Meter:
         )
     }
     in_force = log.policy(now)
-    lines = (load_line(in_force, each, coming.get(each.limit.cell.name)) for each in gauges)
+    lines = [load_line(in_force, each, coming.get(each.limit.cell.name)) for each in gauges]
+    for key, gauge in cap_gauges(session, org_id, limits, at=now):
+        line = load_line(in_force, gauge)
+        if line.is_near:
+            lines.append(_of_cap(key, line))
     return Meter(tuple(lines), limits)
+
+
+def _of_cap(key: ApiKey, line: LoadLine) -> LoadLine:
+    """The line of a cap: it says which key is held back where the limit itself has room."""
+    title = f"Cap of {key.name} …{key.last_four} · {line.title}"
+    note = f"{title}; {line.note}" if line.note else title
+    return replace(line, model=CAPS, title=title, note=note)
 
 
 def load_line(in_force: Policy, gauge: Gauge, coming: Coming | None = None) -> LoadLine:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, case, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -89,7 +89,9 @@ def _told(percent: int) -> Select[str, str, int, int]:
     now = clock.timestamp()
     is_in_flight = MeterCounter.full_at.is_(None) & MeterCounter.resets_at.is_(None)
     is_live = or_(MeterCounter.full_at > now, MeterCounter.resets_at > now, is_in_flight)
-    used, quota = func.sum(MeterCounter.used), func.max(MeterCounter.quota)
+    alone = func.sum(case((MeterCounter.is_shared, 0), else_=MeterCounter.used))
+    together = func.max(case((MeterCounter.is_shared, MeterCounter.used), else_=0))
+    used, quota = alone + together, func.max(MeterCounter.quota)
     return (
         select(MeterCounter.org_id, MeterCounter.name, used, quota)
         .where(MeterCounter.owner == MeterCounter.org_id, MeterCounter.used > 0, is_live)
