@@ -36,8 +36,9 @@ def eventually(check: Any, *, seconds: float = 10.0) -> Any:
 class Product:
     """`python app.py` with its data in a folder; started again, it has the same data and ports."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, database_url: str | None = None) -> None:
         self.data = data
+        self.database_url = database_url or f"sqlite:///{data / 'portal.db'}"
         self.port, self.api_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.api_url = f"http://127.0.0.1:{self.api_port}"
@@ -47,7 +48,8 @@ class Product:
     def environment(self) -> dict[str, str]:
         kept = {name: text for name, text in os.environ.items() if not name.startswith("PORTAL_")}
         ports = {"PORT": str(self.port), "API_PORT": str(self.api_port)}
-        return {**kept, **ports, "PORTAL_DATA": str(self.data)}
+        places = {"PORTAL_DATA": str(self.data), "PORTAL_DATABASE_URL": self.database_url}
+        return {**kept, **ports, **places}
 
     def launch(self, *parts: str) -> "Started":
         """Start `python app.py`, or one part of it, and wait until it answers."""

@@ -152,11 +152,11 @@ def test_sums_agree_on_bad_lines_and_over_restarts(served, cast, sessions, tmp_p
 
 @pytest.mark.long
 @pytest.mark.processes
-def test_sums_agree_after_kills_of_either_side(tmp_path):
+def test_sums_agree_after_kills_of_either_side(database, tmp_path):
     """Real processes, kill -9: of the gateway a second after its last call, of the portal at any instant."""
-    product, chance = Product(tmp_path / "data"), random.Random(3)  # noqa: S311
+    product = Product(tmp_path / "product", database_url=database.url)
     try:
-        _kill_and_compare(product, chance)
+        _kill_and_compare(product, random.Random(3))  # noqa: S311 -- the same every time
     finally:
         product.close()
 
@@ -164,7 +164,7 @@ def test_sums_agree_after_kills_of_either_side(tmp_path):
 def _kill_and_compare(product, chance):
     portal, api = product.launch("portal"), product.launch("api")
     register_records()
-    engine = make_engine(f"sqlite:///{product.data / 'portal.db'}")
+    engine = make_engine(product.database_url)
     sessions = make_sessions(engine, strict=True)
     with sessions() as session, transaction(session):
         secret = make_key(session, org=make_org(session)).secret.text
