@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "8c41d7e05b3a"
-down_revision = "5f3a9c1e7b20"
+down_revision = "564e0603d2f7"
 branch_labels = None
 depends_on = None
 

@@ -4,7 +4,7 @@ Lengths across are per cent, so that a chart is as wide as its page; heights are
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -131,7 +131,7 @@ def draw(
             Line(name, place, totals[name], tuple(bars[place])) for place, name in enumerate(series)
         ),
         times=tuple(_times(slots)),
-        amounts=tuple(Mark(_y(value, top), f"{value:,}") for value in _steps(top)),
+        amounts=tuple(_amounts(top)),
         rows=tuple(_rows(slots, series)),
         ceiling=Mark(_y(allowed, top), f"limit {_limit_words(limit, slots)}")
         if fits and limit and allowed
@@ -178,8 +178,11 @@ def nice(highest: int) -> int:
     return next(top for top in tops if top >= highest)
 
 
-def _steps(top: int) -> list[int]:
-    return [top] if top % 2 else [top // 2, top]
+def _amounts(top: int) -> Iterator[Mark]:
+    """The scale: its top in figures, where no column reaches, and half of it as a line alone."""
+    yield Mark(_y(top, top), f"{top:,}")
+    if top % 2 == 0:
+        yield Mark(_y(top // 2, top), "")
 
 
 def _y(value: int, top: int) -> float:
@@ -206,7 +209,7 @@ def _times(slots: Slots) -> list[Mark]:
         at = slots.start + columns * quarter // 4 * slots.step
         anchor = "start" if quarter == 0 else "end" if quarter == 4 else "middle"  # noqa: PLR2004 -- the last
         form = "%H:%M" if slots.end - slots.start <= DAY else "%d %b"
-        text = datetime.fromtimestamp(at, UTC).strftime(form)
+        text = datetime.fromtimestamp(at, UTC).strftime(form if quarter else f"{form} UTC")
         marks.append(Mark(slots.x(at), text, anchor))
     return marks
 

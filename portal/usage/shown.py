@@ -43,12 +43,11 @@ class LoadLine:
     """One limit as a load line: `used` against `mark`, and all of it in words.
 
     `free_at`: when the window ends or the bucket is full again; `heard_at`: when a gateway last told
-    of a change (Unix seconds both). `gateways`: how many each allow as much, and are added up.
+    of a change (Unix seconds both).
     """
 
     name: str
     model: str
-    measure: str
     title: str
     metric: str
     used: int
@@ -57,7 +56,6 @@ class LoadLine:
     free_words: str
     free_at: int | None
     heard_at: int | None
-    gateways: int
     note: str | None = None
     future: Future | None = None
 
@@ -131,11 +129,12 @@ def get_meter(session: Session, org_id: str) -> Meter:
     }
     in_force = log.policy(now)
     lines = [load_line(in_force, each, coming.get(each.limit.cell.name)) for each in gauges]
-    for key, gauge in cap_gauges(session, org_id, limits, at=now):
-        line = load_line(in_force, gauge)
-        if line.is_near:
-            lines.append(_of_cap(key, line))
-    return Meter(tuple(lines), limits)
+    caps = (
+        _of_cap(key, load_line(in_force, each))
+        for key, each in cap_gauges(session, org_id, limits, at=now)
+    )
+    # Before all else: what holds back one key is seen on no other line.
+    return Meter((*(line for line in caps if line.is_near), *lines), limits)
 
 
 def _of_cap(key: ApiKey, line: LoadLine) -> LoadLine:
@@ -154,7 +153,6 @@ def load_line(in_force: Policy, gauge: Gauge, coming: Coming | None = None) -> L
     return LoadLine(
         name=cell.name,
         model=model_name(in_force, cell.model),
-        measure=title.partition(" · ")[2],
         title=title,
         metric=cell.metric,
         used=gauge.used,
@@ -163,7 +161,6 @@ def load_line(in_force: Policy, gauge: Gauge, coming: Coming | None = None) -> L
         free_words=free_words,
         free_at=free_at,
         heard_at=gauge.heard_at,
-        gateways=gauge.gateways,
         note=_note(gauge.limit),
         future=_future(coming),
     )

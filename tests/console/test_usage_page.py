@@ -66,6 +66,22 @@ def test_a_limit_that_is_used_up_is_said_first(line, as_cleo, cast, clock):
     assert page.one('.meter[data-level="over"]')
 
 
+def test_a_limit_that_admits_nothing_is_said_though_nothing_of_it_can_be_used(
+    line, visit, client, cast, clock, publish
+):
+    cut = {"tier": "start", "model": "opus-5", "metric": "requests", "kind": "bucket", "period": 60}
+    at = clock.at.replace(year=clock.at.year + 1)
+    publish(change_file(rows=[{**cut, "quota": 0}], effective_at=f"{at:%Y-%m-%dT%H:%M:%SZ}"))
+    clock.set(at)
+    line.send()
+    cast.sign_in(client, cast.cleo)
+
+    page = visit.get(PAGE)
+
+    assert "Nothing passes Opus 5 · requests per minute: it allows none." in lead(page)
+    assert "none allowed" in page.text
+
+
 def test_silence_is_never_shown_as_nothing_used(wire, as_cleo, line, clock):
     """A gateway that cannot report may refuse while the portal knows of no use: no line may say 0."""
     assert "Nothing of your limits is used" in lead(as_cleo.get(PAGE))
@@ -211,7 +227,7 @@ def test_by_key_the_last_hour_is_a_day_and_the_page_says_so(used, as_cleo):
 def test_what_refused_is_listed_by_limit(used, as_cleo):
     row = as_cleo.get(PAGE).table("Refused requests by what refused them").rows[0]
 
-    assert list(row.values()) == ["Opus 5 · requests per minute", REQUESTS, "3"]
+    assert list(row.values()) == ["Opus 5 · requests per minute", "3", REQUESTS]
 
 
 def test_the_file_holds_what_is_shown_and_no_formula(used, as_cleo, client):

@@ -116,7 +116,7 @@ def test_days_packed_before_there_were_sums_get_theirs_by_the_upgrade(
     with sessions() as session:
         before = session.execute(sums.order_by(HourPack.day)).all()
 
-    migrations.downgrade(settings.database_url, "5f3a9c1e7b20")
+    migrations.downgrade(settings.database_url, "564e0603d2f7")
     migrations.upgrade(settings.database_url)
 
     with sessions() as session:
