@@ -77,6 +77,11 @@ fix: setup ## Repair what tools can repair
 bench: setup ## Measure, next to peers and to the machine's own limits
 	@$(BIN)/python -m bench
 
+.PHONY: golden
+golden: setup ## Keep what a release says on the wire, for the tests of later ones (V=0.2.0)
+	@test -n "$(V)" || { echo 'make golden V=0.2.0'; exit 2; }
+	@$(BIN)/python -m tests.contract.golden "$(V)"
+
 ##@ Database
 
 .PHONY: migrate
