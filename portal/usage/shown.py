@@ -96,9 +96,12 @@ class Meter:
 
     @property
     def fullest(self) -> list[LoadLine]:
-        """Those of which anything is used, the fullest first."""
+        """Those of which anything is used, the fullest first; of full ones those that hold every key back."""
         used = (line for line in self.lines if line.used and line.mark)
-        return sorted(used, key=lambda line: (-line.used / line.mark, line.name))
+        return sorted(
+            used,
+            key=lambda line: (-min(line.used / line.mark, 1), line.model == CAPS, line.name),
+        )
 
     @property
     def closed(self) -> list[LoadLine]:

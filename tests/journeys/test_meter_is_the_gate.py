@@ -4,6 +4,7 @@ import random
 from collections import Counter
 
 import pytest
+from sqlalchemy import delete
 
 from plimsoll import usage
 from plimsoll.decision import Code
@@ -13,6 +14,7 @@ from portal.core.seal import SyncHead
 from portal.keys.models import ApiKey
 from portal.orgs.models import Org
 from portal.tiers.commands import assign_tier
+from portal.usage.models import MeterCounter
 from portal.usage.shown import get_meter
 from tests.support.change_files import change_file, in_days
 from tests.support.clocks import GatewayClock
@@ -216,3 +218,20 @@ def test_a_cap_that_refuses_is_said_first_though_the_limit_has_room(rig, visit, 
     assert [reading.name for reading in refusing(decisions[-1])] == [f"cap.{MODEL}.requests.1m"]
     assert lead.startswith("Cap of Billing")
     assert "is used up: 2 of 2 requests this minute" in lead
+
+
+@on_sqlite
+def test_a_refusal_tells_again_what_the_portal_has_lost(rig):
+    """After a backup is restored there, a counter that stands still would else be missing for ever."""
+    (gateway,) = rig.gateways
+    rig.cap(2)
+    for _ in range(2):
+        rig.ask(gateway)
+    rig.tell()
+    with rig.sessions() as session, transaction(session):
+        session.execute(delete(MeterCounter))
+
+    refused = rig.ask(gateway)
+    hold_against(rig, refused, {})
+
+    assert refused.code is Code.LIMIT_EXCEEDED
