@@ -54,6 +54,7 @@ from portal.keys import leak_api as leaks
 from portal.keys import rule_views as key_rules
 from portal.keys import views as keys
 from portal.keys.queries import build_key_records
+from portal.operations import cli as operations_cli
 from portal.operations import views as operations
 from portal.orgs import invitation_views as invitations
 from portal.orgs import join_views as join
@@ -143,6 +144,7 @@ COMMANDS = (
     changelog_cli.changes,
     changelog_cli.notice_policy,
     journal_cli.journal,
+    operations_cli.backup,
     sync_cli.gateways,
     sync_cli.sync,
     transparency_cli.log,
@@ -174,7 +176,8 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
 
 
 def install_sync(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
-    """Register what processes of their own for `/sync/` answer: that, and whether they are well."""
+    """Register what processes of their own for `/sync/` answer: that, how they are, and to whom they stream."""
     register_records()
     app.register_blueprint(health.bp)
+    app.register_blueprint(operations.bp)
     sync.install(app, settings=settings, sessions=sessions, places=settings.sync_places)
