@@ -61,6 +61,7 @@ from portal.orgs import join_views as join
 from portal.orgs import views as orgs
 from portal.sync import cli as sync_cli
 from portal.sync import views as sync
+from portal.sync.fan import Fan
 from portal.tiers.queries import build_org_records
 from portal.tokens import api as tokens_api
 from portal.tokens import org_views as org_tokens
@@ -175,9 +176,11 @@ def install(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
         app.cli.add_command(group)
 
 
-def install_sync(app: Flask, *, settings: Settings, sessions: Sessions) -> None:
+def install_sync(app: Flask, *, settings: Settings, sessions: Sessions) -> Fan:
     """Register what processes of their own for `/sync/` answer: that, how they are, and to whom they stream."""
     register_records()
     app.register_blueprint(health.bp)
     app.register_blueprint(operations.bp)
     sync.install(app, settings=settings, sessions=sessions, places=settings.sync_places)
+    fan = app.extensions["portal.fan"] = Fan(sync.hub_of(app))
+    return fan

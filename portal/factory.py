@@ -11,19 +11,23 @@ from portal import blueprints, housekeeping
 from portal.accounts import login
 from portal.config import Settings, refuse_sqlite
 from portal.core.db import Sessions, make_engine, make_sessions
+from portal.sync.handover import HandingOver
 from portal.web import assets, filters, problems, security
 from portal.web import session as web_session
 from portal.web.proxies import TrustedProxies
 
 TOP = Path(__file__).resolve().parent.parent
 BODY_MAX_BYTES = 1024 * 1024
+CONNECTIONS = 10
 
 
 def create_app(settings: Settings | None = None, *, sessions: Sessions | None = None) -> Flask:
     """The portal. Without arguments, settings come from the environment. Raises BadSettings."""
     settings = settings or Settings.from_env(os.environ)
     _refuse_stalls(settings)
-    sessions = sessions or _sessions(settings, connections_max=60)
+    if sessions is None:
+        engine = make_engine(settings.database_url)
+        sessions = make_sessions(engine, strict=settings.strict_sessions)
     app = Flask("portal", root_path=str(TOP), static_folder="static", template_folder="templates")
     app.config.update(_flask_config(settings))
     app.jinja_env.undefined = StrictUndefined
@@ -45,15 +49,18 @@ def create_sync_app(settings: Settings | None = None, *, sessions: Sessions | No
     """The sync API alone, for processes of its own that hold thousands of streams. Raises BadSettings."""
     settings = settings or Settings.from_env(os.environ)
     refuse_sqlite(settings)
-    # Whoever waits for a connection lets the others go on: a few serve thousands of gateways.
-    sessions = sessions or _sessions(settings, connections_max=20)
+    if sessions is None:
+        # Few, and none for a moment: to open one costs more than to wait for one, and waiting is cheap.
+        engine = make_engine(settings.database_url, connections=CONNECTIONS, more=0)
+        sessions = make_sessions(engine, strict=settings.strict_sessions)
     app = Flask("portal", root_path=str(TOP), static_folder=None)
     app.config.update(_flask_config(settings))
     web_session.install(app, settings=settings, sessions=sessions)
     security.install(app, settings)
     problems.install(app, has_pages=False)
-    blueprints.install_sync(app, settings=settings, sessions=sessions)
-    app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
+    fan = blueprints.install_sync(app, settings=settings, sessions=sessions)
+    inner = TrustedProxies(app.wsgi_app, settings.trusted_proxies)
+    app.wsgi_app = HandingOver(inner, fan)  # type: ignore[method-assign]
     return app
 
 
@@ -61,11 +68,6 @@ def _refuse_stalls(settings: Settings) -> None:
     gevent = sys.modules.get("gevent.monkey")
     if gevent is not None and gevent.is_module_patched("threading"):
         refuse_sqlite(settings)
-
-
-def _sessions(settings: Settings, *, connections_max: int) -> Sessions:
-    engine = make_engine(settings.database_url, connections_max=connections_max)
-    return make_sessions(engine, strict=settings.strict_sessions)
 
 
 def _flask_config(settings: Settings) -> dict[str, object]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Beside a stream each gateway keeps a connection for reports, and one for usage.
 CONNECTIONS_PER_WATCHER = 3
+BYE_SECONDS = 1.0
 
 
 def _settings() -> Settings:
@@ -54,6 +55,13 @@ def post_worker_init(worker: Any) -> None:
 def worker_int(worker: Any) -> None:
     """The same at SIGINT and SIGQUIT, which leave a tenth of a second."""
     _hub(worker).stop()
+
+
+def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
+    """Connections that were handed over are nothing that gunicorn would wait for."""
+    if worker.booted:
+        _hub(worker).stop()
+        worker.wsgi.extensions["portal.fan"].wait(BYE_SECONDS)
 
 
 def _hub(worker: Any) -> "Hub":

@@ -96,14 +96,14 @@ class PortalSession(Session):
 Sessions = sessionmaker[PortalSession]
 
 
-def make_engine(url: str, *, connections_max: int = 60) -> Engine:
+def make_engine(url: str, *, connections: int = 20, more: int = 40) -> Engine:
     """An engine for SQLite or PostgreSQL with the settings of EXACT 39.
 
-    `connections_max`: to PostgreSQL, from this process; a third of them stays open.
+    To PostgreSQL it keeps so many `connections`, and opens some `more` for a moment.
     """
     parsed = make_url(url)
     # An error's text reaches the log, and among parameters are mailed links and password hashes.
-    engine = create_engine(parsed, hide_parameters=True, **_pool(parsed, connections_max))
+    engine = create_engine(parsed, hide_parameters=True, **_pool(parsed, connections, more))
     if parsed.get_backend_name() != "sqlite":
         return engine
     event.listen(engine, "connect", _prepare_sqlite)
@@ -111,11 +111,10 @@ def make_engine(url: str, *, connections_max: int = 60) -> Engine:
     return engine
 
 
-def _pool(url: URL, connections_max: int) -> dict[str, Any]:
+def _pool(url: URL, connections: int, more: int) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"pool_size": 20, "max_overflow": -1}
-    kept = connections_max // 3
-    return {"pool_pre_ping": True, "pool_size": kept, "max_overflow": connections_max - kept}
+    return {"pool_pre_ping": True, "pool_size": connections, "max_overflow": more}
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ARG001
@@ -276,6 +275,18 @@ def snapshot(session: Session) -> Iterator[None]:
         yield
     finally:
         session.rollback()
+
+
+@contextmanager
+def reading(sessions: Sessions) -> Iterator[PortalSession]:
+    """A session for a short look whose statements may each see another state.
+
+    On PostgreSQL they do without BEGIN and ROLLBACK, each a journey as long as the question's.
+    """
+    with sessions() as session:
+        if session.get_bind().dialect.name == "postgresql":
+            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        yield session
 
 
 def violates(error: IntegrityError, name: str) -> bool:

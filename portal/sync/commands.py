@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -28,7 +28,7 @@ from portal.journal.commands import record
 from portal.sync.errors import GatewayNameTaken
 from portal.sync.models import Gateway, GatewayToken, SyncAck
 from portal.sync.policy import OLD_TOKEN_LASTS
-from portal.sync.queries import get_gateway, get_head, is_of_this_history
+from portal.sync.queries import get_gateway, get_head, list_of_this_history
 from portal.usage.commands import forget_gateway
 
 CHUNK = 5000
@@ -85,18 +85,31 @@ def _add_token(session: Session, gateway: Gateway, *, brand: str) -> str:
     return text
 
 
-def take_report(session: Session, *, gateway_id: str, report: Report) -> int | None:
-    """Keep a gateway's report; returns the revision that it counts for, None where it counts for none.
+def take_reports(session: Session, said: Sequence[tuple[str, Report]]) -> list[int | None]:
+    """Keep reports of gateways (by id); returns the revision that each counts for, None for none.
 
-    A cursor of another history is no acknowledgement (SYNC 1).
+    A cursor of another history is no acknowledgement (SYNC 1). However many they are, the database is
+    asked three questions: after one change every gateway reports at once.
     """
-    gateway = session.get_one(Gateway, gateway_id, with_for_update=True)
+    ids = {gateway_id for gateway_id, _ in said}
+    gateways = session.scalars(
+        select(Gateway).where(Gateway.id.in_(ids)).order_by(Gateway.id).with_for_update()
+    )
+    known = {gateway.id: gateway for gateway in gateways}
+    cursors = {report.cursor for _, report in said if report.cursor}
+    ours = list_of_this_history(session, get_head(session), cursors)
+    return [_take_report(session, known[by], report, ours=ours) for by, report in said]
+
+
+def _take_report(
+    session: Session, gateway: Gateway, report: Report, *, ours: set[Cursor]
+) -> int | None:
     gateway.seen_at = clock.now()
     gateway.health = report.health
     if report.nacks:
         gateway.nacks = [*gateway.nacks, *report.nacks][-NACKS_KEPT:]
     cursor = report.cursor
-    if cursor is None or not is_of_this_history(session, get_head(session), cursor):
+    if cursor is None or cursor not in ours:
         return None
     if gateway.acknowledged is None or cursor.revision > gateway.acknowledged:
         gateway.acknowledged = cursor.revision

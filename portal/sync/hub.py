@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from plimsoll.contract.records import commit_line, put_line
 from portal.core import clock
-from portal.core.db import Sessions, snapshot, wakeup_of
+from portal.core.db import Sessions, reading, snapshot, wakeup_of
 from portal.core.seal import SyncHead, SyncRecord
 from portal.sync.errors import SnapshotRequired, StreamsFull
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.02
 DELTA_MAX = 50_000
 BATCHES_KEPT = 8
+HEAD = select(SyncHead.epoch, SyncHead.revision, SyncHead.count, SyncHead.digest)
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,8 @@ class Head:
 
     @classmethod
     def read(cls, sessions: Sessions) -> Self:
-        with sessions() as session:
-            columns = select(SyncHead.epoch, SyncHead.revision, SyncHead.count, SyncHead.digest)
-            return cls(*session.execute(columns).one())
+        with reading(sessions) as session:
+            return cls(*session.execute(HEAD).one())
 
     def commit_line(self) -> bytes:
         now = clock.timestamp()
@@ -93,13 +93,12 @@ class Hub:
             if not self._is_polling:
                 self._is_polling = True
                 threading.Thread(target=self._poll, name="sync-hub", daemon=True).start()
-        given = threading.Event()
+        held = [1]
 
         def leave() -> None:
             with self._moved:
-                if not given.is_set():
-                    given.set()
-                    self._watching -= 1
+                if held:
+                    self._watching -= held.pop()
 
         return leave
 
@@ -112,9 +111,20 @@ class Hub:
     def wait(self, seen: Head, timeout: float) -> bool:
         """Wait until the head is past `seen`, or the hub stops; False when time ran out."""
         with self._moved:
-            return self._moved.wait_for(lambda: self._stopping or self._is_past(seen), timeout)
+            return self._moved.wait_for(lambda: self._stopping or self.is_past(seen), timeout)
 
-    def _is_past(self, seen: Head) -> bool:
+    def wait_until(self, holds: Callable[[], bool], timeout: float) -> None:
+        """Wait until something holds that moves with the head, or with a nudge, or the hub stops."""
+        with self._moved:
+            self._moved.wait_for(lambda: self._stopping or holds(), timeout)
+
+    def nudge(self) -> None:
+        """Let those who wait look again."""
+        with self._moved:
+            self._moved.notify_all()
+
+    def is_past(self, seen: Head) -> bool:
+        """Whether the state has moved on from `seen`, as far as is known here."""
         head = self._head
         return head is not None and (head.epoch != seen.epoch or head.revision > seen.revision)
 
@@ -133,8 +143,7 @@ class Hub:
 
     def _read(self, epoch: str, since: int) -> Batch:
         with self.sessions() as session, snapshot(session):
-            columns = select(SyncHead.epoch, SyncHead.revision, SyncHead.count, SyncHead.digest)
-            head = Head(*session.execute(columns).one())
+            head = Head(*session.execute(HEAD).one())
             if head.epoch != epoch:
                 raise SnapshotRequired
             rows = session.execute(

@@ -1,59 +1,93 @@
-"""Takes the reports of many gateways in few transactions: who comes while one commits is committed with the next.
+"""What many gateways ask at once is answered together: who comes while one is served is served with the next.
 
-After one change every gateway acknowledges at once; a commit to disk each would make the last receipt wait
-for all the others.
+After one change every gateway reports at once. A look-up and a commit to disk for each would make the last
+receipt wait for all the others.
 """
 
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from portal.core.db import Sessions, transaction
-from portal.sync.commands import Report, take_report
+from portal.core.db import Sessions, reading, transaction
+from portal.core.secrets import digest
+from portal.sync.commands import Report, take_reports
+from portal.sync.models import Gateway
+from portal.sync.queries import find_gateways_by_tokens
+
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
 
 
 @dataclass
-class _Place:
-    """One report in the queue, and what became of it."""
+class _Place(Generic[Asked, Answered]):
+    """One in the queue, and what became of it: one of the answers, or an error."""
 
-    gateway_id: str
-    report: Report
-    counted: int | None = None
+    asked: Asked
+    answers: Sequence[Answered] = ()
     error: Exception | None = None
     is_done: bool = False
 
 
-class Intake:
-    """One per process. Threads that wait are served by whichever of them holds the pen."""
+class Together(Generic[Asked, Answered]):
+    """Threads that wait are served by whichever of them holds the pen."""
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
-        self._queue: list[_Place] = []
+    def __init__(self, serve: Callable[[list[Asked]], list[Answered]]) -> None:
+        """`serve` gives one answer for each that is asked, in their order."""
+        self._serve = serve
+        self._queue: list[_Place[Asked, Answered]] = []
         self._queueing = threading.Lock()
-        self._writing = threading.Lock()
+        self._serving = threading.Lock()
 
-    def take(self, gateway_id: str, report: Report) -> int | None:
-        """Keep a report; returns once it is committed, with the revision that it counts for."""
-        place = _Place(gateway_id, report)
+    def ask(self, asked: Asked) -> Answered:
+        """The answer, once it is there."""
+        place: _Place[Asked, Answered] = _Place(asked)
         with self._queueing:
             self._queue.append(place)
-        with self._writing:
+        with self._serving:
             if not place.is_done:
-                self._write()
+                self._serve_all()
         if place.error:
             raise place.error
-        return place.counted
+        (answer,) = place.answers
+        return answer
 
-    def _write(self) -> None:
+    def _serve_all(self) -> None:
         with self._queueing:
             places, self._queue = self._queue, []
         try:
-            with self._sessions() as session, transaction(session):
-                for place in sorted(places, key=lambda place: place.gateway_id):
-                    place.counted = take_report(
-                        session, gateway_id=place.gateway_id, report=place.report
-                    )
+            answers = self._serve([place.asked for place in places])
         except Exception as error:  # noqa: BLE001 -- each of those who wait is told
             for place in places:
                 place.error = error
+        else:
+            for place, answer in zip(places, answers, strict=True):
+                place.answers = (answer,)
         for place in places:
             place.is_done = True
+
+
+class Intake:
+    """One per process: who asks, and what they report."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._tokens = Together(self._find)
+        self._reports = Together(self._take)
+
+    def find(self, token: str) -> Gateway | None:
+        """The enrolled gateway that a token belongs to, if the token is valid now."""
+        return self._tokens.ask(digest(token))
+
+    def take(self, gateway_id: str, report: Report) -> int | None:
+        """Keep a report; returns once it is committed, with the revision that it counts for."""
+        return self._reports.ask((gateway_id, report))
+
+    def _find(self, digests: list[str]) -> list[Gateway | None]:
+        with reading(self._sessions) as session:
+            found = find_gateways_by_tokens(session, digests)
+        return [found.get(each) for each in digests]
+
+    def _take(self, said: list[tuple[str, Report]]) -> list[int | None]:
+        with self._sessions() as session, transaction(session):
+            return take_reports(session, said)

@@ -1,9 +1,10 @@
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from plimsoll.contract.records import Cursor
@@ -47,25 +48,61 @@ def get_head(session: Session) -> SyncHead:
     return session.execute(select(SyncHead).execution_options(populate_existing=True)).scalar_one()
 
 
-def is_of_this_history(session: Session, head: SyncHead, cursor: Cursor) -> bool:
-    """Whether the cursor names a commit of the present epoch (SYNC 1)."""
-    if cursor.epoch != head.epoch or cursor.revision > head.revision:
-        return False
-    found = session.scalar(select(SyncCommit.digest).where(SyncCommit.revision == cursor.revision))
-    return found is not None and found.startswith(cursor.digest8)
+def list_of_this_history(
+    session: Session, head: SyncHead, cursors: Iterable[Cursor]
+) -> set[Cursor]:
+    """Those of the cursors that name a commit of the present epoch (SYNC 1)."""
+    near = {each for each in cursors if each.epoch == head.epoch}
+    revisions = {each.revision for each in near if each.revision <= head.revision}
+    rows = session.execute(
+        select(SyncCommit.revision, SyncCommit.digest).where(SyncCommit.revision.in_(revisions))
+    )
+    commits = dict(rows.all())
+    return {each for each in near if commits.get(each.revision, "").startswith(each.digest8)}
+
+
+def find_head_after(session: Session, cursor: Cursor) -> int | None:
+    """The revision that the state stands at, None where the cursor is of another history (SYNC 1).
+
+    One statement, so that head and commit are of one state.
+    """
+    found = session.execute(
+        select(SyncHead.revision, SyncCommit.digest).join(
+            SyncCommit,
+            and_(
+                SyncCommit.revision == cursor.revision,
+                SyncHead.epoch == cursor.epoch,
+                SyncCommit.revision <= SyncHead.revision,
+            ),
+        )
+    ).one_or_none()
+    return found.revision if found and found.digest.startswith(cursor.digest8) else None
 
 
 def find_gateway_by_token(session: Session, token: str) -> Gateway | None:
     """The enrolled gateway that a token belongs to, if the token is valid now."""
-    return session.scalar(
-        select(Gateway)
-        .join(GatewayToken, GatewayToken.gateway_id == Gateway.id)
-        .where(
-            GatewayToken.digest == digest(token),
-            or_(GatewayToken.ends_at.is_(None), GatewayToken.ends_at > clock.now()),
-            Gateway.removed_at.is_(None),
-        )
+    known = digest(token)
+    return find_gateways_by_tokens(session, [known]).get(known)
+
+
+def find_gateways_by_tokens(session: Session, digests: Iterable[str]) -> dict[str, Gateway]:
+    """The enrolled gateways that tokens belong to, by digest; those that are valid now."""
+    rows = session.execute(
+        select(GatewayToken.digest, Gateway)
+        .join(Gateway, Gateway.id == GatewayToken.gateway_id)
+        .where(GatewayToken.digest.in_(set(digests)), *_valid())
     )
+    return dict(rows.all())
+
+
+def list_valid_tokens(session: Session) -> set[str]:
+    """The digests of all tokens that are valid now."""
+    return set(session.scalars(select(GatewayToken.digest).join(Gateway).where(*_valid())))
+
+
+def _valid() -> tuple[ColumnElement[bool], ...]:
+    lasts = or_(GatewayToken.ends_at.is_(None), GatewayToken.ends_at > clock.now())
+    return lasts, Gateway.removed_at.is_(None)
 
 
 def get_gateway(session: Session, name: str) -> Gateway:

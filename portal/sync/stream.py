@@ -25,10 +25,11 @@ class Start:
     snapshot: Snapshot | None = None
 
 
-def lines(
-    hub: Hub, start: Start, *, is_open: bool, is_welcome: Callable[[], bool]
-) -> Iterator[bytes]:
-    """The answer, in pieces that are each flushed. `is_welcome` is asked at every heartbeat."""
+Follow = Callable[[Head], Iterator[bytes]]
+
+
+def lines(hub: Hub, start: Start, *, then: Follow | None) -> Iterator[bytes]:
+    """The answer, in pieces that are each flushed; `then` has what follows once the state is told."""
     seconds = round(hub.heartbeat_seconds)
     yield hello_line(
         epoch=start.epoch,
@@ -44,13 +45,14 @@ def lines(
     try:
         batch = hub.batch(start.epoch, since)
         yield batch.lines + batch.head.commit_line()
-        if is_open:
-            yield from _follow(hub, batch.head, is_welcome=is_welcome)
+        if then:
+            yield from then(batch.head)
     except SnapshotRequired:
         yield bye_line(retry_ms=(0, 0), reason="snapshot_required")
 
 
-def _follow(hub: Hub, head: Head, *, is_welcome: Callable[[], bool]) -> Iterator[bytes]:
+def follow(head: Head, hub: Hub, *, is_welcome: Callable[[], bool]) -> Iterator[bytes]:
+    """Each batch and heartbeat as it comes. `is_welcome` is asked at every heartbeat."""
     ends_at = time.monotonic() + STREAM_SECONDS
     beats_at = time.monotonic() + hub.heartbeat_seconds
     while True:

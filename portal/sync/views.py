@@ -1,4 +1,5 @@
 import functools
+from collections.abc import Iterator
 
 from flask import Blueprint, Flask, Response, jsonify, request
 from sqlalchemy.exc import SQLAlchemyError
@@ -6,15 +7,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from plimsoll.contract.records import Cursor
 from portal.config import Settings
 from portal.core import clock
-from portal.core.db import Sessions, snapshot, transaction
-from portal.sync import queries, wire
+from portal.core.db import Sessions, reading, transaction
+from portal.sync import queries, stream, wire
 from portal.sync.errors import BadToken, SnapshotRequired, StreamsFull
+from portal.sync.handover import HANDOVER, Handover
 from portal.sync.hub import Hub
 from portal.sync.intake import Intake
 from portal.sync.models import Gateway
 from portal.sync.policy import counts_with_others
 from portal.sync.snapshots import Snapshots
-from portal.sync.stream import Start, gzipped, lines
+from portal.sync.stream import Start
 from portal.usage.batch import read_batch
 from portal.usage.commands import Source, take_batch
 from portal.web import problems, throttle
@@ -60,18 +62,30 @@ def state() -> Response:
     except BaseException:
         leave()
         raise
-    is_welcome = functools.partial(_is_welcome, sessions(), token)
-    pieces = lines(hub, start, is_open=is_open, is_welcome=is_welcome)
-    packed = request.accept_encodings["gzip"] > 0
-    response = Response(gzipped(pieces) if packed else pieces, mimetype="application/x-ndjson")
-    if packed:
+    is_packed = request.accept_encodings["gzip"] > 0
+    handover: Handover | None = None if is_packed else request.environ.get(HANDOVER)
+    then: stream.Follow | None = None
+    if is_open and handover:
+        then = handover.accept(leave, token)
+    elif is_open:
+        is_welcome = functools.partial(_is_welcome, sessions(), token)
+        then = functools.partial(stream.follow, hub=hub, is_welcome=is_welcome)
+    response = _answer(stream.lines(hub, start, then=then), is_packed=is_packed)
+    if not (is_open and handover):
+        # Not in the generator's `finally`: that never runs where nobody takes the first piece.
+        response.call_on_close(leave)
+    if start.snapshot:
+        response.call_on_close(start.snapshot.close)
+    return response
+
+
+def _answer(pieces: Iterator[bytes], *, is_packed: bool) -> Response:
+    body = stream.gzipped(pieces) if is_packed else pieces
+    response = Response(body, mimetype="application/x-ndjson")
+    if is_packed:
         response.headers["Content-Encoding"] = "gzip"
     response.headers["X-Accel-Buffering"] = "no"
     response.headers["Cache-Control"] = "no-store"
-    # Not in the generator's `finally`: that never runs where nobody takes the first piece.
-    response.call_on_close(leave)
-    if start.snapshot:
-        response.call_on_close(start.snapshot.close)
     return response
 
 
@@ -98,10 +112,10 @@ def usage() -> Response:
 
 
 def _authenticate(token: str) -> Gateway:
-    # In a session that ends here: who went on to wait with a connection in hand would keep it from
-    # those waited for, and with thousands of gateways there are fewer connections than requests.
-    with sessions()() as own:
-        gateway = queries.find_gateway_by_token(own, token)
+    # Its session has ended when this returns: who went on to wait with a connection in hand would keep
+    # it from those waited for, and there are fewer connections than gateways.
+    intake: Intake = extension("intake")
+    gateway = intake.find(token)
     if gateway is None:
         throttle.take("sync_token", throttle.address())
         raise BadToken
@@ -113,16 +127,16 @@ def _start(cursor: Cursor | None) -> Start:
         made: Snapshots = extension("snapshots")
         whole = made.open()
         return Start(epoch=whole.head.epoch, since=0, head=whole.head.revision, snapshot=whole)
-    with snapshot(session()):
-        head = queries.get_head(session())
-        if not queries.is_of_this_history(session(), head, cursor):
-            raise SnapshotRequired
-        return Start(epoch=head.epoch, since=cursor.revision, head=head.revision)
+    with reading(sessions()) as own:
+        revision = queries.find_head_after(own, cursor)
+    if revision is None:
+        raise SnapshotRequired
+    return Start(epoch=cursor.epoch, since=cursor.revision, head=revision)
 
 
 def _is_welcome(own_sessions: Sessions, token: str) -> bool:
     try:
-        with own_sessions() as own:
+        with reading(own_sessions) as own:
             return queries.find_gateway_by_token(own, token) is not None
     except SQLAlchemyError:
         # No state can be read meanwhile; once the database answers again, the next heartbeat asks it.

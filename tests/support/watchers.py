@@ -65,10 +65,15 @@ class Watchers:
     """`count` connections with the same request each, closed at the end of the block."""
 
     def __init__(self, port: int, request: bytes, *, count: int) -> None:
+        self._port, self._request = port, request
         self._selector = selectors.DefaultSelector()
         self.all: list[Watcher] = []
+        self.add(count)
+
+    def add(self, count: int) -> None:
+        """Open more of them."""
         for _ in range(count):
-            made = Watcher(port, request)
+            made = Watcher(self._port, self._request)
             self._selector.register(made.socket, selectors.EVENT_READ, made)
             self.all.append(made)
 

@@ -1,0 +1,202 @@
+"""All open streams of a process in one loop, for servers that hand their connections over (`handover.py`).
+
+A thread or greenlet for each stream costs tens of kilobytes, and a change would wake each by itself. Here
+a stream is an open file and a place in a group of those that stand at one head: what comes next is framed
+once for all of them, and written to each without waiting. Who does not take it at once is waited for by
+itself, and asks for what came meanwhile from its own cursor, so that a slow one harms nobody.
+"""
+
+import logging
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from plimsoll.contract.records import bye_line, heartbeat_line
+from portal.core import clock
+from portal.core.db import reading
+from portal.sync import queries
+from portal.sync.errors import SnapshotRequired
+from portal.sync.hub import Head, Hub
+from portal.sync.stream import RETRY_MS, STREAM_SECONDS
+
+log = logging.getLogger(__name__)
+
+# Heartbeats come in so many turns: heard by all at once, they would be answered by all at once.
+TURNS = 5
+SLOW_SECONDS = 30.0
+BLIND_SECONDS = 0.2
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One open connection, ours alone. `token`: the digest of what it was opened with."""
+
+    descriptor: int
+    token: str
+    is_chunked: bool
+    ends_at: float
+    leave: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    raw: bytes
+    chunked: bytes
+
+    @classmethod
+    def of(cls, lines: bytes) -> "_Message":
+        return cls(lines, b"%x\r\n%b\r\n" % (len(lines), lines))
+
+    @classmethod
+    def bye(cls, reason: str, retry_ms: tuple[int, int] = RETRY_MS) -> "_Message":
+        made = cls.of(bye_line(retry_ms=retry_ms, reason=reason))
+        return cls(made.raw, made.chunked + b"0\r\n\r\n")
+
+    def to(self, stream: Stream) -> bytes:
+        return self.chunked if stream.is_chunked else self.raw
+
+
+class Fan:
+    """One per process; its loop starts with the first stream."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._groups: dict[Head, set[Stream]] = {}
+        self._joining: deque[tuple[Stream, Head]] = deque()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._turn = 0
+
+    def take(self, stream: Stream, head: Head) -> None:
+        """Go on with a connection that has heard everything up to `head`."""
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="sync-fan", daemon=True)
+                self._thread.start()
+        self._joining.append((stream, head))
+        self._hub.nudge()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the loop's end, after the hub has stopped."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        beats_at = time.monotonic()
+        while not self._hub.is_stopping:
+            self._hub.wait_until(self._has_work, max(0.0, beats_at - time.monotonic()))
+            self._let_in()
+            try:
+                self._spread()
+                if time.monotonic() >= beats_at:
+                    beats_at = time.monotonic() + self._hub.heartbeat_seconds / TURNS
+                    self._beat()
+            except SQLAlchemyError as error:
+                # Streams must outlive a database that restarts; they hear nothing meanwhile.
+                log.warning("streams wait for the database: %s", error)
+                time.sleep(BLIND_SECONDS)
+        self._let_in()
+        for group in self._groups.values():
+            self._end(group, _Message.bye("deploy"))
+
+    def _has_work(self) -> bool:
+        return bool(self._joining) or any(map(self._hub.is_past, self._groups))
+
+    def _let_in(self) -> None:
+        while self._joining:
+            stream, head = self._joining.popleft()
+            self._groups.setdefault(head, set()).add(stream)
+
+    def _spread(self) -> None:
+        """Bring every group that is behind to where the state stands."""
+        for head in [head for head in self._groups if self._hub.is_past(head)]:
+            try:
+                batch = self._hub.batch(head.epoch, head.revision)
+            except SnapshotRequired:
+                bye = _Message.bye("snapshot_required", retry_ms=(0, 0))
+                self._end(self._groups.pop(head), bye)
+                continue
+            group = self._groups.pop(head)
+            self._send(group, batch.head, _Message.of(batch.lines + batch.head.commit_line()))
+            self._groups.setdefault(batch.head, set()).update(group)
+
+    def _beat(self) -> None:
+        """The heartbeat of those whose turn it is; here tokens are asked for (SYNC 2)."""
+        self._turn = (self._turn + 1) % TURNS
+        self._groups = {head: group for head, group in self._groups.items() if group}
+        if not self._groups:
+            return
+        with reading(self._hub.sessions) as session:
+            valid = queries.list_valid_tokens(session)
+        now, told = time.monotonic(), clock.timestamp()
+        for head, group in self._groups.items():
+            due = {stream for stream in group if stream.descriptor % TURNS == self._turn}
+            group.difference_update(due)
+            line = heartbeat_line(rev=head.revision, digest=head.digest, now=told)
+            self._send(due, head, _Message.of(line))
+            leaving = {each for each in due if each.token not in valid or now >= each.ends_at}
+            self._end(leaving, _Message.bye("ask again"))
+            group.update(due - leaving)
+
+    def _send(self, group: set[Stream], head: Head, message: _Message) -> None:
+        """Write to each; those who could not take it all are taken out of `group`."""
+        for stream in list(group):
+            data = message.to(stream)
+            try:
+                sent = os.write(stream.descriptor, data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                group.discard(stream)
+                _close(stream)
+                continue
+            if sent < len(data):
+                group.discard(stream)
+                rest = memoryview(data)[sent:]
+                waiting = (stream, head, rest)
+                threading.Thread(
+                    target=self._wait_for, args=waiting, name="sync-slow", daemon=True
+                ).start()
+
+    def _wait_for(self, stream: Stream, head: Head, rest: memoryview) -> None:
+        poll = select.poll()
+        poll.register(stream.descriptor, select.POLLOUT)
+        try:
+            while rest:
+                if not poll.poll(SLOW_SECONDS * 1000):
+                    raise TimeoutError
+                rest = rest[os.write(stream.descriptor, rest) :]
+        except OSError:
+            _close(stream)
+        else:
+            self.take(stream, head)
+
+    def _end(self, group: set[Stream], message: _Message) -> None:
+        for stream in group:
+            try:
+                os.write(stream.descriptor, message.to(stream))
+            except OSError as error:
+                log.debug("a stream was gone before its end: %s", error)
+            _close(stream)
+
+
+def opened(descriptor: int, *, token: str, is_chunked: bool, leave: Callable[[], None]) -> Stream:
+    """A connection of our own from another's, which may close its own."""
+    return Stream(
+        descriptor=os.dup(descriptor),
+        token=token,
+        is_chunked=is_chunked,
+        ends_at=time.monotonic() + STREAM_SECONDS,
+        leave=leave,
+    )
+
+
+def _close(stream: Stream) -> None:
+    os.close(stream.descriptor)
+    stream.leave()
