@@ -15,15 +15,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any, TypeAlias
 
+from plimsoll import counters_script
 from plimsoll.counters_script import Answer, Route, bulk
 
 try:
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
-
-    from plimsoll.counters_line import Line
 except ImportError as error:
     raise ValueError("shared counters need the extra `redis`: plimsoll-portal[redis]") from error
 
@@ -41,6 +41,8 @@ PENDING_MAX = 10_000
 
 _LOOK_AGAIN_SECONDS = 0.05
 
+# Its own methods carry no types.
+_Connection: TypeAlias = Any
 _even: Callable[[float, float], float] = secrets.SystemRandom().uniform
 
 
@@ -69,7 +71,7 @@ class SharedCounters:
         )
         self._timeout = timeout_seconds
         self._jitter = jitter
-        self._idle: list[Line] = []
+        self._idle: list[_Connection] = []
         self._freed = threading.Condition()
         self._waiting = 0
         self._pending: deque[bytes] = deque(maxlen=PENDING_MAX)
@@ -138,7 +140,8 @@ class SharedCounters:
 
     def record(self, name: bytes) -> bytes | None:
         """The note and what is held of a decision; None if it is settled, or the server is away."""
-        return self._exchange(b"*2\r\n" + bulk(b"GET") + bulk(name))
+        found = self._exchange(b"*2\r\n" + bulk(b"GET") + bulk(name))
+        return found if isinstance(found, bytes) else None
 
     # ---- one question ----
 
@@ -148,45 +151,45 @@ class SharedCounters:
         *,
         undo: tuple[Route, bytes] | None = None,
         later: bytes | None = None,
-    ) -> bytes | None:
+    ) -> object:
         """The answer, or None after which the server counts as away.
 
         What is to be done `later` is done when it is back. If only the answer to an admission was
         lost, it was admitted there, and will be here once more: `undo` settles it to nothing.
         """
         generation = self._generation
-        line = self._take()
-        if line is None:
+        connection = self._take()
+        if connection is None:
             self._put_off(later)
             return None
         try:
-            found = line.ask(sent)
+            found = _exchanged(connection, sent)
         except (redis.RedisError, OSError) as error:
-            line.close()
+            _close(connection)
             self._put_off(later if undo is None else undo[0].packet(b"settle", undo[1]))
             self._leave(f"{type(error).__name__}: {error}", generation)
             return None
         except BaseException:
             # Half an answer may wait in it: whoever took it next would read that as its own.
-            line.close()
+            _close(connection)
             raise
         if generation == self._generation:
-            self._give(line)
+            self._give(connection)
         else:
-            line.close()
+            _close(connection)
         return found
 
     def _put_off(self, sent: bytes | None) -> None:
         if sent is not None:
             self._pending.append(sent)
 
-    def _give(self, line: Line) -> None:
-        self._idle.append(line)
+    def _give(self, connection: _Connection) -> None:
+        self._idle.append(connection)
         if self._waiting:
             with self._freed:
                 self._freed.notify()
 
-    def _take(self) -> Line | None:
+    def _take(self) -> _Connection | None:
         if not self.is_up:
             return None
         generation = self._generation
@@ -196,12 +199,12 @@ class SharedCounters:
             pass
         if self._opened < CONNECTIONS_MAX:
             self._work.set()
-        line = self._wait_for_one()
-        if line is None:
+        connection = self._wait_for_one()
+        if connection is None:
             self._leave("no connection became free in time", generation)
-        return line
+        return connection
 
-    def _wait_for_one(self) -> Line | None:
+    def _wait_for_one(self) -> _Connection | None:
         gives_up_at = time.monotonic() + self._timeout
         with self._freed:
             self._waiting += 1
@@ -227,7 +230,7 @@ class SharedCounters:
             self._failures = 0 if is_steady else self._failures + 1
             with suppress(IndexError):
                 while True:
-                    self._idle.pop().close()
+                    _close(self._idle.pop())
         self._work.set()
         if was_up and not self._stop.is_set():
             logger.warning("the shared counters are away (%s): counting alone", reason)
@@ -250,24 +253,24 @@ class SharedCounters:
     def _return(self) -> None:
         """One attempt: connect, bring the script and what waits, then let requests in."""
         try:
-            line = Line(self._pool)
-            line.bring_script()
-            self._deliver(line)
+            connection = self._connected()
+            _load(connection)
+            self._deliver(connection)
         except (redis.RedisError, OSError) as error:
             self._failures += 1
             self.problem = f"{type(error).__name__}: {error}"
             return
         with self._lock:
-            self._idle.append(line)
+            self._idle.append(connection)
             self._opened = 1
             self._back_at = time.monotonic()
             self.is_up, self.problem = True, None
         logger.info("counting together with other gateways")
 
-    def _deliver(self, line: Line) -> None:
+    def _deliver(self, connection: _Connection) -> None:
         while self._pending:
             try:
-                line.ask(self._pending[0])
+                _exchanged(connection, self._pending[0])
             except redis.ResponseError as error:
                 logger.warning("a settlement was not taken: %s", error)
             self._pending.popleft()
@@ -275,9 +278,35 @@ class SharedCounters:
     def _open_one_more(self) -> None:
         generation = self._generation
         try:
-            line = Line(self._pool)
+            connection = self._connected()
         except (redis.RedisError, OSError) as error:
             self._leave(f"{type(error).__name__}: {error}", generation)
             return
         self._opened += 1
-        self._give(line)
+        self._give(connection)
+
+    def _connected(self) -> _Connection:
+        connection: _Connection = self._pool.make_connection()
+        connection.connect()
+        return connection
+
+
+def _exchanged(connection: _Connection, sent: bytes) -> object:
+    """The answer to one command, with the script brought first where it is not known."""
+    connection.send_packed_command([sent], check_health=False)
+    try:
+        return connection.read_response(disable_decoding=True)
+    except redis.exceptions.NoScriptError:
+        _load(connection)
+        connection.send_packed_command([sent], check_health=False)
+        return connection.read_response(disable_decoding=True)
+
+
+def _load(connection: _Connection) -> None:
+    connection.send_command("SCRIPT", "LOAD", counters_script.SCRIPT, check_health=False)
+    connection.read_response()
+
+
+def _close(connection: _Connection) -> None:
+    with suppress(redis.RedisError, OSError):
+        connection.disconnect()

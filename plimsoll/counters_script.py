@@ -77,9 +77,9 @@ class Route:
         """A pair of numbers for each limit."""
         return self.pairs.pack(*pairs)
 
-    def answer(self, found: bytes | None) -> Answer | None:
+    def answer(self, found: object) -> Answer | None:
         """What the script said; None if it could not be asked."""
-        if found is None:
+        if not isinstance(found, bytes):
             return None
         now_us, is_done, *rest = self.replies.unpack(found)
         return Answer(now_us, bool(is_done), list(zip(rest[::3], rest[1::3])), rest[2::3])  # noqa: B905 - one length

@@ -3,7 +3,8 @@
 While the shared counters answer, ours follow them: they are saved, reported, and what is gone on
 from when the shared ones are away. What was taken meanwhile is told with the next decision that
 concerns it, on top of what others took; a shared counter that was lost begins where it was last
-seen. So an outage costs at most what each gateway lets through alone, and no restart forgives it.
+seen. So an outage costs at most what each gateway lets through alone, and no restart forgives it,
+but for what others took since the first gateway to come back had last looked.
 """
 
 import re

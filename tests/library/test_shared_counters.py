@@ -274,7 +274,7 @@ def test_a_server_that_refuses_to_write_counts_as_away(gates: MakeGates, valkey:
     valkey.client.config_set("maxmemory", 1)
     try:
         assert one.admitted(20) == 9
-        assert "OOM" in (one.shared.problem or "")
+        assert "OutOfMemory" in (one.shared.problem or "")
     finally:
         valkey.client.config_set("maxmemory", 0)
 
