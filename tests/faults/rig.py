@@ -80,6 +80,7 @@ class Rig:
         self.events: list[tuple[float, int, int, str]] = []
         self.harms: list[Harm] = []
         self._numbers = itertools.count(1)
+        self._tomorrow = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86_400))
         self.harmed: dict[int, tuple[float, bool]] = {}
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -170,7 +171,8 @@ class Rig:
 
     def issue(self) -> KeyAct | None:
         """Issue a key by API; None where no answer came."""
-        body = {"name": f"Key {next(self._numbers)}", "expires_at": "2099-01-01T00:00:00Z"}
+        # Soon enough that a gateway whose clock were turned forward would refuse it.
+        body = {"name": f"Key {next(self._numbers)}", "expires_at": self._tomorrow}
         status, said = self._post("/keys?org=acme", body)
         if status != 201:
             return None
