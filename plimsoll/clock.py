@@ -30,6 +30,8 @@ class SystemClock:
 
 # Whole seconds hide up to one second, and a message may be late by another.
 _TOLERANCE_SECONDS = 2.0
+# A clock that is set further than this is followed when a second message says the same.
+_JUMP_SECONDS = 60.0
 
 
 class PortalTime:
@@ -37,13 +39,18 @@ class PortalTime:
 
     `now` comes in whole seconds, cut down, so each message only says "at least". The latest of
     these bounds is kept, which never steps back within a second and so never turns an exact
-    `retry_after_ms` into a refusal; a portal whose clock is really set back is followed.
+    `retry_after_ms` into a refusal; a portal whose clock is really set is followed. One message
+    alone does not set it far, since no digest covers `now`: a bit that was turned on the way would
+    let keys expire.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         # Portal time minus monotonic time; None before the first message.
         self._lead: float | None = None
+        # The same by the last message alone, and whether ever two of them agreed.
+        self._said: float | None = None
+        self._is_sure = False
         self._heard_at = 0.0
 
     @property
@@ -55,6 +62,11 @@ class PortalTime:
         """Take the `now` of a message, Unix seconds."""
         self._heard_at = self._clock.monotonic()
         lead = now - self._heard_at
+        agrees = _are_near(lead, self._said)
+        self._said = lead
+        if self._is_sure and not agrees and not _are_near(lead, self._lead):
+            return
+        self._is_sure = self._is_sure or agrees
         if self._lead is None or lead > self._lead or self._lead - lead > _TOLERANCE_SECONDS:
             self._lead = lead
 
@@ -74,6 +86,10 @@ class PortalTime:
     def offset(self) -> float:
         """How far the portal's clock is ahead of ours, in seconds."""
         return self.now() - self._clock.now()
+
+
+def _are_near(lead: float, other: float | None) -> bool:
+    return other is not None and abs(lead - other) <= _JUMP_SECONDS
 
 
 class SteadyTime:

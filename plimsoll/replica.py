@@ -180,7 +180,7 @@ class Replica:
         Raises:
             DigestMismatch: the batch does not add up; nothing has changed.
         """
-        latest = _latest(puts, commit)
+        latest = _latest(puts, commit, self.head)
         olds = {
             identity: self.store.find(*identity, secret=secret_in(put.data))
             for identity, put in latest.items()
@@ -300,11 +300,13 @@ class Replica:
 _Latest: TypeAlias = dict[tuple[str, str], Put]
 
 
-def _latest(puts: Sequence[Put], commit: Commit) -> _Latest:
+def _latest(puts: Sequence[Put], commit: Commit, head: Head | None) -> _Latest:
+    # No digest covers the revision: it is that of the newest record, else the one that we have.
+    newest = max((put.rev for put in puts), default=head.revision if head else 0)
+    if newest != commit.rev:
+        raise DigestMismatch(f"a commit at {commit.rev} of records up to {newest}")
     latest: _Latest = {}
     for put in puts:
-        if put.rev > commit.rev:
-            raise DigestMismatch(f"{put.kind} {put.id} is newer than its commit")
         known = latest.get((put.kind, put.id))
         if known is None or known.rev < put.rev:
             latest[put.kind, put.id] = put

@@ -54,6 +54,41 @@ def test_a_portal_that_was_set_back_is_followed() -> None:
     assert time.now() == 4000.0
 
 
+@pytest.mark.parametrize("odd", [5_000_000, 10])
+def test_one_word_alone_does_not_set_the_clock_far(odd: int) -> None:
+    """No digest covers it: a bit may have turned on the way, and keys would expire."""
+    time = PortalTime(ManualClock(1000.0))
+    time.hear(5000)
+    time.hear(5000)
+
+    time.hear(odd)
+    assert time.now() == 5000.0
+    time.hear(5000)
+    assert time.now() == 5000.0
+
+
+@pytest.mark.parametrize("now", [5_000_000, 10])
+def test_a_portal_whose_clock_is_set_far_is_followed_at_its_second_word(now: int) -> None:
+    time = PortalTime(ManualClock(1000.0))
+    time.hear(5000)
+    time.hear(5000)
+
+    time.hear(now)
+    time.hear(now + 1)
+
+    assert time.now() == now + 1
+
+
+@pytest.mark.parametrize("odd", [5_000_000, 10])
+def test_a_first_word_that_was_odd_is_forgotten_at_the_second(odd: int) -> None:
+    time = PortalTime(ManualClock(1000.0))
+    time.hear(odd)
+
+    time.hear(5000)
+
+    assert time.now() == 5000.0
+
+
 def test_the_age_is_that_of_the_last_word() -> None:
     clock = ManualClock(1000.0)
     time = PortalTime(clock)

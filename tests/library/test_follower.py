@@ -1,6 +1,7 @@
 """The gateway's side of the sync API: what it takes in, what it drops, and that it never gives up."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,6 +162,40 @@ def test_revocations_hold_and_come_while_the_store_cannot_be_written(rig: Rig) -
     rig.level()
     assert code_of(rig, third.secret) is Code.ALLOWED
     assert rig.follower.standing().reason == ""
+
+
+def test_a_bit_turned_in_the_time_lets_no_key_expire(rig: Rig) -> None:
+    """No digest covers `now`."""
+    org = rig.portal.add_org("build")
+    key = rig.portal.add_key(org, expires_at=rig.portal.now + 86_400)
+    rig.level()
+
+    rig.portal.tamper = lambda lines: [
+        *lines[:-1],
+        re.sub(rb'"now":1', b'"now":3', lines[-1]),
+    ]
+    rig.portal.add_org("build")
+    rig.level()
+
+    assert code_of(rig, key.secret) is Code.ALLOWED
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_commit_that_names_another_revision_is_dropped(rig: Rig, more: int) -> None:
+    """No digest covers the revision, and a cursor is made of it."""
+    rig.portal.add_org("build")
+    rig.level()
+
+    def misname(lines: list[bytes]) -> list[bytes]:
+        rig.portal.tamper = None
+        said = rig.portal.revision
+        return [*lines[:-1], lines[-1].replace(b'"rev":%d' % said, b'"rev":%d' % (said + more))]
+
+    rig.portal.tamper = misname
+    rig.portal.add_org("build")
+    rig.level()
+
+    assert "commit at" in rig.reasons()
 
 
 def test_a_revocation_whose_commit_never_comes_holds(rig: Rig) -> None:
