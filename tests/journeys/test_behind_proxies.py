@@ -27,6 +27,7 @@ from tests.support.proxies import OPTIONS, PROXIES
 pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 CALLS, OUTPUT = 3, 500
+NOWHERE = "http://127.0.0.1:9"
 CATALOG = small_catalog(
     {"quota": CALLS, "period": 3600},
     {"metric": "output_tokens", "quota": OUTPUT},
@@ -119,8 +120,7 @@ def built(proxy: str, folder: Path, *, is_up: bool = True) -> Iterator[Street]:
     with ExitStack() as last:
         portal = FakePortal(clock=SystemClock(), heartbeat=1)
         portal.publish(CATALOG)
-        portal.is_down = not is_up
-        address = last.enter_context(portal.serve())
+        address = last.enter_context(portal.serve()) if is_up else NOWHERE
         service = Process(address, folder, *OPTIONS[proxy])
         last.callback(service.close)
         service.wait_until(200 if is_up else 503)
