@@ -12,7 +12,7 @@ from plimsoll import usage
 from plimsoll.gateway import Gateway
 from plimsoll.spool import Counts
 from plimsoll.transport import LinkLost
-from portal.core.db import make_engine, make_sessions, transaction
+from portal.core.db import make_engine, make_sessions, snapshot, transaction
 from portal.orgs.models import Org
 from portal.usage.jobs import keep
 from portal.usage.models import MinutePack, RefusedHour, UsageDay, UsageMinute
@@ -103,7 +103,7 @@ def _all(store, query):
 def total(sessions):
     """Everything that the portal holds, rows and packs."""
     columns = ("requests", "input_tokens", "output_tokens", "refused")
-    with sessions() as session:
+    with sessions() as session, snapshot(session):  # batches come in between two statements
         sums = session.execute(
             select(*(func.sum(getattr(UsageMinute, column)) for column in columns))
         ).one()
