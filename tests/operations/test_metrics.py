@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from portal.core.db import transaction
 from portal.core.outbox import Message, queue_mail
-from portal.factory import create_app
+from portal.factory import create_app, create_sync_app
 from portal.keys.commands import revoke_key
 from portal.keys.models import ApiKey
 from portal.operations.metrics import METRICS
@@ -240,3 +240,15 @@ def test_no_cookie_helps_and_no_cache_keeps_it(client, cast):
     peer = {"REMOTE_ADDR": "203.0.113.9"}
     assert client.get("/metrics", environ_base=peer).status_code == 404
     assert client.get("/metrics").headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_processes_of_the_sync_api_alone_tell_of_their_own_places(settings, sessions, catalog):
+    client = create_sync_app(replace(settings, sync_places=7), sessions=sessions).test_client()
+
+    answer = client.get("/metrics")
+
+    assert answer.status_code == 200
+    assert "plimsoll_sync_places 7.0" in answer.text
+    peer = {"REMOTE_ADDR": "203.0.113.9"}
+    assert client.get("/metrics", environ_base=peer).status_code == 404
