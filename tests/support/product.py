@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,12 +17,24 @@ from tests.support.worlds import TOP
 
 START_SECONDS = 60.0
 LINES = 3
+PORTS = range(12_000, 30_000)
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port for one process after the other: nobody else gets it while this run lasts.
+
+    Below those that connections are given, or one of these would sit there after a kill; and kept
+    by a name that only one process can have, so that two runs at once do not meet.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        name = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            name.bind(f"\0plimsoll-test-port-{port}")
+            probe.bind(("127.0.0.1", port))
+            name.detach()
+            return port
+        name.close()
 
 
 def eventually(check: Any, *, seconds: float = 10.0) -> Any:
