@@ -212,15 +212,13 @@ class Follower:
             self._part(message)
 
     def _settle(self, pending: "_Pending") -> None:
-        """Take in what is committed; what the store cannot take is tried again with what follows.
-
-        With a full disk the stream stays open: it is how revocations come, and they hold without it.
-        """
+        """Take in what is committed; what the store cannot take is tried again with what follows."""
         if pending.commit is None:
             return
         try:
             self._commit(pending.puts, pending.commit)
         except sqlite3.Error as error:
+            # As on a full disk. The stream stays open: it is how revocations come, and they hold.
             reason = f"the store cannot be written: {error}"
             if reason != self._reason:
                 logger.error("%s; serving on, and trying again", reason)  # noqa: TRY400 - the text says it
@@ -290,7 +288,9 @@ class Follower:
     # ---- a whole state ----
 
     def _load_snapshot(self) -> None:
-        with self._portal.state(None, self._silence_seconds()) as chunks:
+        # Else one that was made before could take back what we know, for as long as catching up lasts.
+        at_least = self.replica.head.revision if self.replica.head else 0
+        with self._portal.state(None, self._silence_seconds(), at_least=at_least) as chunks:
             batches = line_batches(chunks)
             first = next(batches, [])
             hello = _hello(first.pop(0) if first else None)

@@ -93,8 +93,12 @@ class Portal:
         self._aborted = False
 
     @contextmanager
-    def state(self, cursor: str | None, silence_seconds: float) -> Iterator[Iterator[bytes]]:
+    def state(
+        self, cursor: str | None, silence_seconds: float, *, at_least: int = 0
+    ) -> Iterator[Iterator[bytes]]:
         """`GET /sync/v1/state`: from a cursor an open stream, without one a whole state.
+
+        A portal that keeps whole states gives out none from before revision `at_least`.
 
         Yields the chunks of the body as they come.
 
@@ -107,6 +111,7 @@ class Portal:
         path = "/sync/v1/state"
         headers = {"Accept": "application/x-ndjson"}
         if cursor is None:
+            path += f"?at_least={at_least}" if at_least else ""
             # A stream is told at once what happened, a snapshot is told it cheaply.
             headers["Accept-Encoding"] = "identity" if self._is_near else "gzip"
         else:

@@ -57,19 +57,24 @@ class Snapshots:
         self._making = threading.Lock()
         self._newest: Snapshot | None = None
 
-    def open(self) -> Snapshot:
-        """A snapshot that is at most a thousand revisions old."""
+    def open(self, *, at_least: int = 0) -> Snapshot:
+        """A snapshot that is at most a thousand revisions old, and not before revision `at_least`.
+
+        Who has that revision would fall behind itself: keys issued since would be unknown for a moment.
+        """
         with self._making:
-            if self._newest is None or not self._is_near(self._newest.head):
+            if self._newest is None or not self._is_near(self._newest.head, at_least):
                 made = self._make()
                 if self._newest:
                     self._newest.close()
                 self._newest = made
             return self._newest.again()
 
-    def _is_near(self, made_at: Head) -> bool:
+    def _is_near(self, made_at: Head, at_least: int) -> bool:
         head = Head.read(self._sessions)
-        return made_at.epoch == head.epoch and head.revision - made_at.revision <= REUSE_REVISIONS
+        # After a restored backup somebody may have more than there is.
+        oldest = max(head.revision - REUSE_REVISIONS, min(at_least, head.revision))
+        return made_at.epoch == head.epoch and made_at.revision >= oldest
 
     def _make(self) -> Snapshot:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -58,7 +58,7 @@ def state() -> Response:
     hub: Hub = extension("hub")
     leave = hub.enter()
     try:
-        start = _start(cursor)
+        start = _start(cursor, at_least=wire.read_at_least(request.args.get("at_least")))
     except BaseException:
         leave()
         raise
@@ -122,10 +122,10 @@ def _authenticate(token: str) -> Gateway:
     return gateway
 
 
-def _start(cursor: Cursor | None) -> Start:
+def _start(cursor: Cursor | None, *, at_least: int) -> Start:
     if cursor is None:
         made: Snapshots = extension("snapshots")
-        whole = made.open()
+        whole = made.open(at_least=at_least)
         return Start(epoch=whole.head.epoch, since=0, head=whole.head.revision, snapshot=whole)
     with reading(sessions()) as own:
         revision = queries.find_head_after(own, cursor)

@@ -13,6 +13,7 @@ from portal.sync.errors import BadToken, CursorMalformed, TooOld
 
 _VERSION = re.compile("[0-9]{1,4}")
 NACK_FIELDS = {"kind", "id", "code", "text"}
+REVISION_DIGITS = 15
 TEXT_MAX = 200
 
 
@@ -36,6 +37,12 @@ def read_cursor(text: str | None) -> Cursor | None:
         return Cursor.parse(text)
     except MalformedCursor as error:
         raise CursorMalformed from error
+
+
+def read_at_least(text: str | None) -> int:
+    """The revision that a snapshot may not be older than, 0 where none is sent."""
+    is_number = text and text.isascii() and text.isdigit() and len(text) <= REVISION_DIGITS
+    return int(text) if text and is_number else 0
 
 
 def read_report(request: Request) -> Report:

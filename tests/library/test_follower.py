@@ -226,8 +226,9 @@ def test_two_bad_batches_in_a_row_lead_to_a_snapshot(rig: Rig) -> None:
 
     rig.level()
 
-    snapshots = [each for each in rig.portal.requests if each == "/sync/v1/state"]
+    snapshots = [each for each in rig.portal.requests if "/state" in each and "stream" not in each]
     assert len(snapshots) == 2
+    assert "at_least=" in snapshots[1]
 
 
 def test_a_portal_whose_sums_are_wrong_is_called_diverged(rig: Rig) -> None:
