@@ -34,6 +34,10 @@ $(READY): requirements.lock
 run: setup ## Run portal, jobs and demo API on this machine
 	@exec $(BIN)/python app.py
 
+.PHONY: demo
+demo: setup ## Run the same with ten weeks of made-up life, in instance/demo
+	@exec $(BIN)/python -m examples.demo_data
+
 ##@ Proof
 
 .PHONY: test

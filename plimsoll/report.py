@@ -72,11 +72,12 @@ class Reporter:
                     return
                 self._is_due = False
             try:
-                self._send_once()
+                self.send_once()
             except Exception:
                 logger.exception("a report could not be made")
 
-    def _send_once(self) -> None:
+    def send_once(self) -> None:
+        """Send a report of the position as it is now; what fails is left to the next."""
         head = self._replica.head
         if head is None:
             return

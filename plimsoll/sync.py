@@ -94,7 +94,7 @@ class Follower:
         self.replica = replica
         self._portal = Portal(portal_url, token, transport=transport)
         self.sender = Sender(replica, self._portal, jitter=jitter)
-        self._reporter = Reporter(
+        self.reporter = Reporter(
             replica,
             self._portal,
             self.sender.spool,
@@ -117,17 +117,17 @@ class Follower:
 
     def start(self) -> None:
         """Begin to follow in threads of our own."""
-        self._reporter.start()
+        self.reporter.start()
         self.sender.start()
         self._thread.start()
 
     def close(self) -> None:
         """Stop within 2 seconds, wherever the threads are."""
         self._stop.set()
-        self._reporter.close()
+        self.reporter.close()
         self.sender.close()
         self._portal.abort()
-        for thread in (self._thread, self._reporter.thread, self.sender.thread):
+        for thread in (self._thread, self.reporter.thread, self.sender.thread):
             if thread.ident is not None:
                 thread.join(CLOSE_SECONDS)
         self._portal.close()
@@ -330,7 +330,7 @@ class Follower:
         return SILENT_HEARTBEATS * self._heartbeat
 
     def _report(self, lag_seconds: float | None = None) -> None:
-        self._reporter.send(lag_seconds)
+        self.reporter.send(lag_seconds)
 
     def _level(self) -> None:
         self._failures = self._mismatches = 0

@@ -122,7 +122,7 @@ class Gate:
         assert self.replica.head.revision == self.recorded.commits()[-1].rev, (
             self.follower.standing()
         )
-        self.follower._reporter._send_once()
+        self.follower.reporter.send_once()
 
     def decide(self, after: float, key: str, *, kept: bool = False, **call: Any) -> dict[str, Any]:
         """One call and what came of it, as it is written down."""
@@ -143,7 +143,7 @@ class Gate:
     def tell(self) -> None:
         """Report, and tell of what was used, batch by batch."""
         self.enforcer.save()
-        self.follower._reporter._send_once()
+        self.follower.reporter.send_once()
         while self.follower.sender.spool.waiting:
             self.follower.sender.send_once()
             assert len(self.recorded.sent["usage"]) < 100

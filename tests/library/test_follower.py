@@ -466,6 +466,6 @@ def test_closing_leaves_no_threads(portal: FakePortal, clock: ManualClock, tmp_p
 
     rig.stop()
 
-    threads = (rig.follower._thread, rig.follower._reporter.thread)
+    threads = (rig.follower._thread, rig.follower.reporter.thread)
     assert not any(thread.is_alive() for thread in threads)
     assert rig.follower.standing().link is Link.CLOSED
