@@ -49,6 +49,15 @@ class Span(NamedTuple):
         return self.gateway == decision.gateway and since <= decision.began < self.ended
 
 
+class Harm(NamedTuple):
+    """A lane was harmed; streams that lived through it are believed again a moment later."""
+
+    lane: int
+    began: float
+    ended: float
+    settled: float
+
+
 class Position(NamedTuple):
     """Where a gateway said that it stands."""
 
@@ -271,3 +280,28 @@ def _overlaps(span: Span, decision: Decision) -> bool:
 
 def _of(decision: Decision, rule: str, text: str) -> Violation:
     return Violation(rule, f"{decision.gateway}, {decision.key} at {decision.began:.2f}: {text}")
+
+
+def clean_links(events: list[tuple[float, int, int, str]], harms: list[Harm]) -> list[Span]:
+    """From when to when each gateway had an open stream that nothing harmed."""
+    links = []
+    open_since: dict[int, float] = {}
+    for at, lane, _, what in sorted(events):
+        if lane in open_since:
+            links += _unharmed(lane, open_since.pop(lane), at, harms)
+        if what == "hello":
+            open_since[lane] = at
+    for lane, began in open_since.items():
+        links += _unharmed(lane, began, float("inf"), harms)
+    return links
+
+
+def _unharmed(lane: int, began: float, ended: float, harms: list[Harm]) -> Iterator[Span]:
+    for harm in sorted(harms, key=lambda each: each.began):
+        if harm.lane != lane or harm.ended <= began or harm.began >= ended:
+            continue
+        if harm.began > began:
+            yield Span(began, harm.began, f"gw-{lane}")
+        began = max(began, harm.settled)
+    if began < ended:
+        yield Span(began, ended, f"gw-{lane}")

@@ -27,7 +27,7 @@ from portal.sync.check import check
 from portal.sync.commands import add_gateway
 from portal.transparency.signer import log_transaction
 from portal.usage.models import UsageHour
-from tests.faults.history import History, Limit, Position, Span
+from tests.faults.history import Harm, History, Limit, Position, Span, clean_links
 from tests.faults.processes import Asker, GatewayProcess, ProxyProcess, read_copy, read_spool
 from tests.faults.sides import Side
 from tests.support import worlds
@@ -44,15 +44,6 @@ SETTLES_SECONDS = 2.0
 LIMIT = "start.fable-5.requests.1m"
 FIRST_QUOTA = 1000
 LINE_HARMS = {"drop", "duplicate", "swap", "flip"}
-
-
-class Harm(NamedTuple):
-    """A lane was harmed; streams that lived through it are believed again a moment later."""
-
-    lane: int
-    began: float
-    ended: float
-    settled: float
 
 
 class KeyAct(NamedTuple):
@@ -388,6 +379,19 @@ class Rig:
         self.history.links = clean_links(self.events, self.harms)
         return self.history
 
+    def explain(self) -> str:
+        """What was done to the gateways, and what they said, for whoever reads a failure."""
+        parts = [f"outages {self.history.outages}", f"downs {self.history.downs}"]
+        for number, gateway in enumerate(self.gateways):
+            parts.append(
+                f"{gateway.name} harmed {[each[1:] for each in self.harms if each.lane == number]}"
+            )
+            parts.append(
+                f"links {[each[:2] for each in self.history.links if each.gateway == gateway.name]}"
+            )
+            parts.append(gateway.said[-3000:])
+        return "\n".join(parts)
+
     def _ask_all(self) -> None:
         # By askers of their own: those of the threads are busy.
         for number, gateway in enumerate(self.gateways):
@@ -424,28 +428,3 @@ class Rig:
         """What `sync check` finds."""
         with self.sessions() as session:
             return check(session)
-
-
-def clean_links(events: list[tuple[float, int, int, str]], harms: list[Harm]) -> list[Span]:
-    """From when to when each gateway had an open stream that nothing harmed."""
-    links = []
-    open_since: dict[int, float] = {}
-    for at, lane, _, what in sorted(events):
-        if lane in open_since:
-            links += _unharmed(lane, open_since.pop(lane), at, harms)
-        if what == "hello":
-            open_since[lane] = at
-    for lane, began in open_since.items():
-        links += _unharmed(lane, began, float("inf"), harms)
-    return links
-
-
-def _unharmed(lane: int, began: float, ended: float, harms: list[Harm]) -> Iterator[Span]:
-    for harm in sorted(harms, key=lambda each: each.began):
-        if harm.lane != lane or harm.ended <= began or harm.began >= ended:
-            continue
-        if harm.began > began:
-            yield Span(began, harm.began, f"gw-{lane}")
-        began = max(began, harm.settled)
-    if began < ended:
-        yield Span(began, ended, f"gw-{lane}")

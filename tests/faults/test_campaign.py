@@ -38,7 +38,7 @@ def test_nothing_that_matters_gives_way_under_random_faults(rig):
 
     history = rig.finish()
 
-    assert history.judge() == []
+    assert history.judge() == [], rig.explain()
     assert rig.differences().is_clean
 
 

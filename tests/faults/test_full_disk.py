@@ -37,4 +37,4 @@ def test_a_gateway_with_a_full_disk_goes_on_and_says_so(rig):
     assert gateway.health()["reason"] is None
     rig.acting(1.0)
     history = rig.finish()
-    assert history.judge() == []
+    assert history.judge() == [], rig.explain()

@@ -4,8 +4,16 @@ from collections import Counter
 
 import pytest
 
-from tests.faults.history import Copy, Decision, History, Limit, Position, Span
-from tests.faults.rig import Harm, clean_links
+from tests.faults.history import (
+    Copy,
+    Decision,
+    Harm,
+    History,
+    Limit,
+    Position,
+    Span,
+    clean_links,
+)
 
 DIGEST = "ab" * 32
 OTHER = "cd" * 32
