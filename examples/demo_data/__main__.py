@@ -57,7 +57,7 @@ def _prepare() -> None:
         print(f"{data} holds a demo already. Remove the folder to have a new one, up to now.")
     else:
         print(
-            f"Ten weeks of a portal's life go into {data}: this takes under a minute.", flush=True
+            f"Ten weeks of a portal's life go into {data}: this takes about a minute.", flush=True
         )
         began = time.monotonic()
         make(plan, ends_at=clock.timestamp())

@@ -15,7 +15,7 @@ from portal.feedback.holds import count_orgs
 from portal.feedback.models import Decision, Thread, ThreadChange
 from portal.feedback.of_changes import find_thread_of
 from portal.feedback.policy import STATES
-from portal.feedback.queries import visible
+from portal.feedback.queries import may_open, visible
 from portal.feedback.staff_queue import list_decisions
 from portal.feedback.steps import is_waiting
 
@@ -43,6 +43,7 @@ class Heard:
     reason: Markup | None
     answers: Sequence[Answered]
     others: int
+    may_open: bool
 
     @property
     def is_empty(self) -> bool:
@@ -67,6 +68,7 @@ def get_heard(session: Session, actor: Actor, number: int) -> Heard:
         reason=render(in_force.reason) if in_force else None,
         answers=_answers(session, actor, number),
         others=session.scalar(others) or 0,
+        may_open=may_open(session, actor),
     )
 
 

@@ -60,6 +60,11 @@ def list_voices(session: Session, actor: Actor) -> list[Org]:
     return [org for org, role in rows if may(role, Permission.WRITE_FEEDBACK)]
 
 
+def may_open(session: Session, actor: Actor) -> bool:
+    """Whether to offer a thread of their own: not to members whose roles only read."""
+    return actor.user_id is None or actor.is_admin or bool(list_voices(session, actor))
+
+
 def visible(session: Session, actor: Actor) -> ColumnElement[bool]:
     """Which threads the actor may see: public ones, those of their organisations, staff all.
 

@@ -16,7 +16,14 @@ from portal.feedback.forms import ListForm, OpenThreadForm, ReplyForm, TitleForm
 from portal.feedback.listing import MINE, Asked, Line, list_mine, list_similar, list_threads
 from portal.feedback.models import Category, Kind, State, Visibility
 from portal.feedback.pace import count
-from portal.feedback.queries import cursor_to, find_post, get_thread, get_voice, list_voices
+from portal.feedback.queries import (
+    cursor_to,
+    find_post,
+    get_thread,
+    get_voice,
+    list_voices,
+    may_open,
+)
 from portal.feedback.shown import get_thread_page, names_in_force, show_post
 from portal.web import responses
 from portal.web.public import public
@@ -72,7 +79,12 @@ def _pages(page: Page[Line]) -> dict[str, Any]:
     def at(cursor: str | None) -> str | None:
         return f"{request.path}?{urlencode({**asked, 'page': cursor})}" if cursor else None
 
-    return {"lines": page.items, "newer": at(page.before), "older": at(page.after)}
+    return {
+        "lines": page.items,
+        "newer": at(page.before),
+        "older": at(page.after),
+        "may_open": may_open(session(), current_actor()),
+    }
 
 
 @bp.get("/feedback/new")

@@ -189,7 +189,7 @@ def name_warnings(session: Session, warnings: Iterable[UsageWarning]) -> list[Wa
         cell = cells.get(each.name)
         title = limit_name(in_force, identity_of(cell)) if cell else each.name
         metric = cell.metric if cell else "requests"
-        text = f"{said(metric, each.used)} of {said(metric, each.quota)}"
+        text = f"{taken(metric, each.used)} of {said(metric, each.quota)}"
         shown.append(WarningShown(title, each.threshold, text, each.at, each.until))
     return shown
 
@@ -208,6 +208,13 @@ def said(metric: str, number: int) -> str:
     return f"${whole:,}.{rest:06}".rstrip("0")
 
 
+def taken(metric: str, number: int) -> str:
+    """What is used of an amount; money in cents, rounded up: it never says less than the gates count."""
+    if METRICS[metric].unit == "microusd":
+        number = -(-number // MICROUSD_IN_CENT) * MICROUSD_IN_CENT
+    return amount(metric, number)
+
+
 def _text(gauge: Gauge) -> str:
     """ "43 of 50 requests this minute"."""
     cell = gauge.limit.cell
@@ -217,7 +224,7 @@ def _text(gauge: Gauge) -> str:
     elif METRICS[cell.metric].unit == "microusd":
         title = "spent"
     over = "" if cell.kind is Kind.CONCURRENCY else f" {_this(cell.period)}"
-    return f"{said(cell.metric, gauge.used)} of {said(cell.metric, gauge.capacity)} {title}{over}"
+    return f"{taken(cell.metric, gauge.used)} of {said(cell.metric, gauge.capacity)} {title}{over}"
 
 
 def _this(period: Period) -> str:

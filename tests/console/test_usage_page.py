@@ -95,7 +95,7 @@ def test_silence_is_never_shown_as_nothing_used(wire, as_cleo, line, clock):
     assert " 0 of" not in page.text
 
     wire.report(None, health={"counters": "local", "spool": 3})
-    assert "may refuse where a line still shows room" in as_cleo.get(PAGE).text
+    assert "may be refused where a line still shows room" in as_cleo.get(PAGE).text
 
 
 def test_what_is_known_of_a_part_is_said_to_be_the_least(line, as_cleo, cast, clock):

@@ -84,6 +84,16 @@ def test_pages_by_cursor_show_each_thread_once_while_others_come(sign, board, cl
     assert len(queries) <= 12
 
 
+@pytest.mark.parametrize(("name", "offered"), [(None, True), ("ben", True), ("cleo", False)])
+def test_a_thread_is_offered_to_whoever_may_open_one(visit, sign, filled, name, offered):
+    visit = sign(name) if name else visit
+
+    for path in ("/feedback", "/feedback/mine", "/changelog/1"):
+        if name or path != "/feedback/mine":
+            links = visit.get(path).soup.select("main a[href^='/feedback/new']")
+            assert bool(links) is offered, path
+
+
 def test_ones_own_threads_votes_and_follows(sign, filled):
     filled.vote(1, filled.cast.dan)
     filled.follow(4, filled.cast.dan)
