@@ -48,7 +48,7 @@ def _measure(world: World, folder: Path) -> dict[str, object]:
                 opened = cpu_seconds(server) - work
                 full = rss_kib(server)
                 alone = _idle(watchers, server, seconds=12)
-                changed, slowest = _changes(watchers, server, lambda: _change(world, key))
+                changed, slowest = _changes(watchers, server, lambda: change(world, key))
                 after = rss_kib(server)
     finally:
         process.kill()
@@ -92,7 +92,7 @@ def _changes(watchers: Watchers, server: int, change: Callable[[], None]) -> tup
     return cpu_seconds(server) - before, slowest
 
 
-def _change(world: World, key: str) -> None:
+def change(world: World, key: str) -> None:
     with world.sessions() as session, transaction(session):
         row = session.get_one(ApiKey, key, with_for_update=True)
         act = pause_key if row.paused_at is None else resume_key
@@ -103,6 +103,12 @@ def rss_kib(pid: int) -> int:
     """Memory of a process that is its own (Linux)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_", "Swap:")))
+
+
+def resident_kib(pid: int, name: str = "VmRSS") -> int:
+    """All memory that a process has, now or (`VmHWM`) at most so far (Linux)."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def cpu_seconds(pid: int) -> float:

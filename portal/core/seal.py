@@ -8,9 +8,20 @@ the order of commits.
 
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import BigInteger, Index, Integer, String, Text, select
+from sqlalchemy import (
+    BigInteger,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from plimsoll.contract import canonical
@@ -90,39 +101,75 @@ def lock_head(session: Session) -> SyncHead:
 
 
 def seal(session: Session) -> None:
-    """Rebuild and number the touched records; called by `transaction()` only."""
+    """Rebuild and number the touched records; called by `transaction()` only.
+
+    By plain statements: every change waits for this, and a flush of three rows takes three times as long.
+    """
     session.flush()  # everything that the act changed must be in the tables before they are read afresh
     touched: set[Touched] = session.info.pop("touched", set())
     if not touched:
         return
-    head = lock_head(session)
+    link = session.connection()
+    revision, count, before = link.execute(_LOCKED_HEAD).one()
     changed = _changed(session, touched)
     if not changed:
         return
-    head.revision += 1
-    digest = int(head.digest, 16)
-    for (kind, record_id), text, row in changed:
-        fresh = record_hash(kind, record_id, text.encode())
-        removed = bytes.fromhex(row.hash) if row else None
-        digest = digest_after(digest, added=fresh, removed=removed)
-        head.count += 0 if row else 1
-        written = row or SyncRecord(kind=kind, id=record_id)
-        written.revision, written.data, written.hash = head.revision, text, fresh.hex()
-        session.add(written)
-    head.digest = digest_hex(digest)
-    session.add(SyncCommit(revision=head.revision, digest=head.digest, committed_at=clock.now()))
-    session.flush()  # the seal's own rows go out before the commit, so that the tripwire stays exact
+    revision, digest = revision + 1, int(before, 16)
+    for each in changed:
+        digest = digest_after(digest, added=each.hash, removed=each.removed)
+        count += each.removed is None
+    for statement, is_new in ((_ADD_RECORD, True), (_SET_RECORD, False)):
+        rows = [each.row(revision) for each in changed if (each.removed is None) is is_new]
+        if rows:
+            link.execute(statement, rows)
+    stands = {"revision": revision, "digest": digest_hex(digest)}
+    link.execute(_SET_HEAD, stands | {"count": count})
+    link.execute(_ADD_COMMIT, stands | {"committed_at": clock.now()})
 
 
-def _changed(
-    session: Session, touched: set[Touched]
-) -> list[tuple[Touched, str, SyncRecord | None]]:
+class _Changed(NamedTuple):
+    """A record's new text and hash, and the hash of the text that it takes the place of."""
+
+    kind: str
+    id: str
+    text: str
+    hash: bytes
+    removed: bytes | None
+
+    def row(self, revision: int) -> dict[str, Any]:
+        fields = {"data": self.text, "hash": self.hash.hex(), "revision": revision}
+        return {"of_kind": self.kind, "of_id": self.id, **fields}
+
+
+def _changed(session: Session, touched: set[Touched]) -> list[_Changed]:
     found = []
     for kind in sorted({kind for kind, _ in touched}):
         ids = sorted(record_id for of_kind, record_id in touched if of_kind == kind)
-        for record_id, fields in _builders[kind](session, ids):
-            text = canonical.encode(fields).decode()
-            row = session.get(SyncRecord, (kind, record_id), populate_existing=True)
-            if row is None or row.data != text:
-                found.append(((kind, record_id), text, row))
+        built = {
+            record_id: canonical.encode(fields).decode()
+            for record_id, fields in _builders[kind](session, ids)
+        }
+        present = session.connection().execute(_PRESENT, {"of_kind": kind, "ids": list(built)})
+        known = {row.id: row for row in present}
+        for record_id, text in built.items():
+            old = known.get(record_id)
+            if old is None or old.data != text:
+                fresh = record_hash(kind, record_id, text.encode())
+                removed = bytes.fromhex(old.hash) if old else None
+                found.append(_Changed(kind, record_id, text, fresh, removed))
     return found
+
+
+_HEAD, _RECORD, _COMMIT = (
+    cast(Table, model.__table__) for model in (SyncHead, SyncRecord, SyncCommit)
+)
+_LOCKED_HEAD = select(_HEAD.c.revision, _HEAD.c.count, _HEAD.c.digest).with_for_update()
+_SET_HEAD = update(_HEAD)
+_PRESENT = select(_RECORD.c.id, _RECORD.c.data, _RECORD.c.hash).where(
+    _RECORD.c.kind == bindparam("of_kind"), _RECORD.c.id.in_(bindparam("ids", expanding=True))
+)
+_ADD_RECORD = insert(_RECORD).values(kind=bindparam("of_kind"), id=bindparam("of_id"))
+_SET_RECORD = update(_RECORD).where(
+    _RECORD.c.kind == bindparam("of_kind"), _RECORD.c.id == bindparam("of_id")
+)
+_ADD_COMMIT = insert(_COMMIT)

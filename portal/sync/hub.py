@@ -128,13 +128,17 @@ class Hub:
         head = self._head
         return head is not None and (head.epoch != seen.epoch or head.revision > seen.revision)
 
-    def batch(self, epoch: str, since: int) -> Batch:
-        """What came after `since`, read once for all who ask. Raises SnapshotRequired."""
+    def batch(self, epoch: str, since: int, *, at_least: int = 0) -> Batch:
+        """What came after `since`, read once for all who ask. Raises SnapshotRequired.
+
+        `at_least`: the revision that whoever asks has seen; what is known here may be a moment older.
+        """
         with self._reading:
             known = self._batches.get((epoch, since))
             with self._moved:
                 head = self._head
-            if known is None or head is None or known.head != head:
+            is_old = known is None or head is None or known.head != head
+            if known is None or is_old or known.head.revision < at_least:
                 known = self._read(epoch, since)
                 self._batches[epoch, since] = known
                 while len(self._batches) > BATCHES_KEPT:

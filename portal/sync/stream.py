@@ -43,7 +43,7 @@ def lines(hub: Hub, start: Start, *, then: Follow | None) -> Iterator[bytes]:
         yield from start.snapshot.chunks()
         since = start.snapshot.head.revision
     try:
-        batch = hub.batch(start.epoch, since)
+        batch = hub.batch(start.epoch, since, at_least=start.head)
         yield batch.lines + batch.head.commit_line()
         if then:
             yield from then(batch.head)
