@@ -22,7 +22,6 @@ from portal.transparency.queries import policy, signed_log
 from portal.usage.meter import Gauge, cap_gauges, meter
 from portal.usage.models import UsageCursor, UsageWarning
 
-MICROUSD_IN_DOLLAR = 1_000_000
 NEAR_PERCENT = 80
 CAPS = "Caps of your keys, near their mark"
 _THIS = {60: "this minute", 3600: "this hour", 86_400: "today", 604_800: "this week"}
@@ -201,11 +200,10 @@ def list_told(session: Session) -> dict[str, datetime]:
 
 
 def said(metric: str, number: int) -> str:
-    """An amount exactly: "1,234"; money in dollars, with as many places as it takes."""
-    if METRICS[metric].unit != "microusd" or number % MICROUSD_IN_CENT == 0:
-        return amount(metric, number)
-    whole, rest = divmod(number, MICROUSD_IN_DOLLAR)
-    return f"${whole:,}.{rest:06}".rstrip("0")
+    """An amount: "1,234"; money in cents, cut down, so that no more is said to be left than is."""
+    if METRICS[metric].unit == "microusd" and number > MICROUSD_IN_CENT:
+        number -= number % MICROUSD_IN_CENT
+    return amount(metric, number)
 
 
 def taken(metric: str, number: int) -> str:
