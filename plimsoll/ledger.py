@@ -171,10 +171,14 @@ class Ledger:
             return self._sharing.settle_foreign(self, decision_id, took, failed=failed)
         asked = reservation.asked
         actual = taken(asked.amounts, took, failed=failed)
-        if self._sharing is not None:
-            self._sharing.settle(self, decision_id, reservation, actual=actual)
+        sharing = self._sharing
+        if sharing is not None and not sharing.settle(
+            self, decision_id, reservation, actual=actual
+        ):
+            # Another gateway was told before us, and reports it.
+            return False
         with self.lock:
-            if self._sharing is None:
+            if sharing is None:
                 self.settle_here(reservation, actual, times)
             self.counters.tally.settle(
                 place_of(times, asked.key, asked.model), asked.amounts, actual

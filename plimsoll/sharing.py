@@ -118,12 +118,15 @@ class Sharing:
 
     def settle(
         self, ledger: Ledger, decision_id: str, reservation: Reservation, *, actual: tuple[int, ...]
-    ) -> None:
-        """Settle an admission, there or here, or here now and there when they are back."""
+    ) -> bool:
+        """Settle an admission, there or here, or here now and there when they are back.
+
+        Answers whether there was something to settle, which is not so once another gateway did.
+        """
         if reservation.is_shared:
-            self._settle_shared(ledger, decision_id, reservation, actual=actual)
-        else:
-            self._settle_own(ledger, decision_id, reservation, actual=actual)
+            return self._settle_shared(ledger, decision_id, reservation, actual=actual)
+        self._settle_own(ledger, decision_id, reservation, actual=actual)
+        return True
 
     def settle_foreign(self, ledger: Ledger, decision_id: str, took: Took, *, failed: bool) -> bool:
         """Settle what another gateway admitted, or this one before it was started again."""
@@ -157,7 +160,7 @@ class Sharing:
 
     def _settle_shared(
         self, ledger: Ledger, decision_id: str, reservation: Reservation, *, actual: tuple[int, ...]
-    ) -> None:
+    ) -> bool:
         plan = self._plan(reservation.limits)
         record = record_key(decision_id, plan.org)
         answer = self.shared.settle(plan.route, record, took=actual)
@@ -171,6 +174,7 @@ class Sharing:
                     _settle_both(each, hold, actual=actual[each.metric], at=at)
             for each in reservation.limits:
                 ledger.counters.dirty.setdefault(each.counter, each)
+        return answer is None or answer.is_done
 
     def _settle_own(
         self, ledger: Ledger, decision_id: str, reservation: Reservation, *, actual: tuple[int, ...]
