@@ -15,7 +15,8 @@ NOTE_AFTER = timedelta(seconds=30)
 
 def jobs(sessions: Sessions, *, url: str) -> list[Job]:
     """The job that opens and closes alerts; `url` is the portal's, for links."""
-    return [Job("alerts", Lookout(sessions, url=url).run)]
+    # Noted like the others: /metrics tells of it while it fails, and staff hear once it works again.
+    return [noted(Job("alerts", Lookout(sessions, url=url).run), sessions)]
 
 
 class Lookout:
@@ -32,13 +33,14 @@ class Lookout:
         now = clock.now()
         if self._looked_at is not None and timedelta() <= now - self._looked_at < LOOK_AFTER:
             return 0
+        done = look(self._sessions, url=self._url)
+        self._looked_at = now
+        # After the look: one that raises is none, and who only ever raises counts as not looking.
         if self._noted_at is None or not timedelta() <= now - self._noted_at < NOTE_AFTER:
             # Nobody waits for this one: it must not wake the jobs, which would look again.
             with self._sessions() as session, transaction(session, wakes=False):
                 commands.note_look(session)
             self._noted_at = now
-        done = look(self._sessions, url=self._url)
-        self._looked_at = now
         return done
 
 

@@ -80,7 +80,9 @@ def is_watched(session: Session) -> bool:
 
 def find_conditions(session: Session) -> list[Condition]:
     """All that is wrong now, as the tables tell it."""
-    since = get_watch(session).since
+    watch = get_watch(session)
+    # The first look after a gap blames nobody: that it was made is noted after it.
+    since = watch.since if policy.is_watched(watch.looked_at, at=clock.now()) else None
     gateways = [
         found
         for row in list_gateways(session)

@@ -1,0 +1,32 @@
+"""Who looks is looked at, too: a lookout that fails, and notes that outlive who wrote them."""
+
+import pytest
+from sqlalchemy import text
+
+from portal.core.jobs import run_all
+from portal.housekeeping import all_jobs
+from portal.operations.queries import is_watched, list_failing_jobs
+
+pytestmark = pytest.mark.usefixtures("cast")
+
+
+@pytest.fixture
+def break_log(sessions):
+    """What every look reads is gone."""
+    with sessions.kw["bind"].connect().execution_options(portal_write=True) as link:
+        link.execute(text("DELETE FROM log_checkpoint"))
+        link.commit()
+
+
+def test_a_lookout_that_always_raises_does_not_count_as_looking(
+    sessions, settings, clock, break_log
+):
+    alerts = [job for job in all_jobs(sessions, settings) if job.name == "alerts"]
+
+    for _ in range(3):
+        clock.advance(minutes=1)
+        assert run_all(alerts) == {"alerts": -1}
+
+    with sessions() as session:
+        assert not is_watched(session)
+        assert [job.name for job in list_failing_jobs(session)] == ["alerts"]
