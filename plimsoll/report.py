@@ -103,7 +103,7 @@ class Reporter:
             "records": records,
             "lag_ms": self._lag_ms,
             "store_bytes": self._replica.store.size_bytes(),
-            "spool": self._spool.waiting,
+            "spool": self._spool.left,
             "parked": self._spool.parked,
             "counters": self._counters(),
             "log_size": self._replica.logbook.size,

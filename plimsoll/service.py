@@ -191,7 +191,7 @@ def health(gateway: Gateway) -> dict[str, Any]:
         "clock_offset_seconds": round(offset, 1) if abs(offset) > _OFFSET_SHOWN_SECONDS else None,
         "counters": gateway.counters,
         "counters_problem": gateway.counters_problem,
-        "usage_waiting": gateway.follower.sender.spool.waiting,
+        "usage_waiting": gateway.follower.sender.spool.left,
         "usage_parked": gateway.follower.sender.spool.parked,
         "observing": gateway.enforcer.is_observing,
         "boot": gateway.store.boot,

@@ -37,7 +37,7 @@ INSERT INTO log SELECT * FROM old.log;
 INSERT INTO counter SELECT * FROM old.counter;
 INSERT OR REPLACE INTO revoked SELECT * FROM old.revoked;
 INSERT INTO usage SELECT * FROM old.usage;
-INSERT INTO metered SELECT * FROM old.metered;
+INSERT INTO metered SELECT * FROM old.metered ORDER BY rowid;
 INSERT INTO batch SELECT * FROM old.batch;
 """
 

@@ -111,9 +111,10 @@ def _add_refused(connection: Connection, place: Place, refused: Mapping[str, int
 
 
 def add_metered(connection: Connection, counters: Iterable[Metered]) -> None:
-    """Note how counters stand; of each only the newest waits."""
+    """Note how counters stand; of each only the newest waits, in the place that it had."""
+    # Queued anew at each change, those behind a full batch would never have their turn.
     connection.executemany(
-        "INSERT OR REPLACE INTO metered VALUES (?, ?, ?)",
+        "INSERT INTO metered VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET fields = excluded.fields",
         ((each.owner, each.name, orjson.dumps(each.fields)) for each in counters),
     )
 
@@ -128,6 +129,12 @@ class Spool:
     def waiting(self) -> int:
         """How many rows wait, those of the batch on its way not counted."""
         return int(self._store.ask("SELECT count(*) FROM usage")[0])
+
+    @property
+    def left(self) -> int:
+        """How many rows and counters are in no batch yet: only at 0 does the portal know all."""
+        counted = "SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM metered)"
+        return int(self._store.ask(counted)[0])
 
     @property
     def parked(self) -> int:
@@ -145,8 +152,7 @@ class Spool:
         )
         if found is not None:
             return Batch(*found)
-        waits = "SELECT EXISTS (SELECT 1 FROM usage) OR EXISTS (SELECT 1 FROM metered)"
-        return self._freeze(now) if self._store.ask(waits)[0] else None
+        return self._freeze(now) if self.left else None
 
     def done(self, batch: Batch) -> None:
         """The portal has it."""
@@ -186,7 +192,7 @@ class Spool:
         with self._store.transaction(is_synced=True) as connection:
             rows, last = _oldest(connection, now)
             counters = connection.execute(
-                "SELECT owner, name, fields FROM metered LIMIT ?", (BATCH_ROWS_MAX,)
+                "SELECT owner, name, fields FROM metered ORDER BY rowid LIMIT ?", (BATCH_ROWS_MAX,)
             ).fetchall()
             boot, seq = self._store.boot, _last_seq(connection, self._store.boot) + 1
             body = orjson.dumps(

@@ -38,14 +38,26 @@ CREATE TABLE IF NOT EXISTS usage (
     input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, refused BLOB,
     PRIMARY KEY (minute, key, model)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS metered (
-    owner TEXT NOT NULL, name TEXT NOT NULL, fields BLOB NOT NULL, PRIMARY KEY (owner, name)
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batch (
     boot INTEGER NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, code TEXT,
     PRIMARY KEY (boot, seq)
 );
 """
+# With a rowid, which is the order in which counters began to wait.
+_METERED = """
+CREATE TABLE IF NOT EXISTS metered (
+    owner TEXT NOT NULL, name TEXT NOT NULL, fields BLOB NOT NULL, PRIMARY KEY (owner, name)
+);
+"""
+# The table as it was before counters had an order.
+_IS_UNORDERED = (
+    "SELECT count(*) FROM sqlite_master WHERE name = 'metered' AND sql LIKE '%WITHOUT ROWID%'"
+)
+_ORDER = (
+    "BEGIN; ALTER TABLE metered RENAME TO unordered;",
+    _METERED,
+    "INSERT INTO metered SELECT * FROM unordered; DROP TABLE unordered; COMMIT;",
+)
 # Built after a snapshot's rows: sorting once is several times as fast as keeping order.
 _INDEXES = """
 CREATE UNIQUE INDEX record_id ON record (kind, id);
@@ -142,12 +154,14 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def create_tables(connection: sqlite3.Connection) -> None:
     """The tables of a new file, without indexes."""
-    connection.executescript(_TABLES + _SPOOL)
+    connection.executescript(_TABLES + _SPOOL + _METERED)
 
 
 def create_spool(connection: sqlite3.Connection) -> None:
-    """The tables of the spool, in a file that was begun without them."""
-    connection.executescript(_SPOOL)
+    """The tables of the spool, in a file that was begun without them or with earlier ones."""
+    connection.executescript(_SPOOL + _METERED)
+    if connection.execute(_IS_UNORDERED).fetchone()[0]:
+        connection.executescript("".join(_ORDER))
 
 
 def create_indexes(connection: sqlite3.Connection) -> None:
@@ -157,7 +171,7 @@ def create_indexes(connection: sqlite3.Connection) -> None:
 
 def create_all(connection: sqlite3.Connection) -> None:
     """A whole new file, in one transaction."""
-    connection.executescript(f"BEGIN; {_TABLES} {_SPOOL} {_INDEXES} {_COMPLETE} COMMIT;")
+    connection.executescript(f"BEGIN; {_TABLES} {_SPOOL} {_METERED} {_INDEXES} {_COMPLETE} COMMIT;")
 
 
 def is_complete(connection: sqlite3.Connection) -> bool:

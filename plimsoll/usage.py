@@ -169,7 +169,7 @@ class Sender:
         else:
             return self._failed(f"the portal answered {status}")
         self._failures = 0
-        return PAUSE_SECONDS if self.spool.waiting else SEND_SECONDS
+        return PAUSE_SECONDS if self.spool.left else SEND_SECONDS
 
     def _park(self, batch: Batch, said: dict[str, Any]) -> None:
         code, row = str(said.get("code", "unknown")), said.get("row")

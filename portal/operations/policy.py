@@ -75,7 +75,7 @@ def is_diverged(health: Mapping[str, Any]) -> bool:
 
 
 def spool_rows(health: Mapping[str, Any]) -> int:
-    """How many rows of usage wait at a gateway."""
+    """How many rows of usage and counters wait at a gateway."""
     return number(health, "spool") or 0
 
 

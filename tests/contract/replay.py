@@ -144,7 +144,7 @@ class Gate:
         """Report, and tell of what was used, batch by batch."""
         self.enforcer.save()
         self.follower.reporter.send_once()
-        while self.follower.sender.spool.waiting:
+        while self.follower.sender.spool.left:
             self.follower.sender.send_once()
             assert len(self.recorded.sent["usage"]) < 100
 

@@ -63,7 +63,7 @@ class Rig:
         """All that the gateways counted goes to the portal; each says then that nothing waits."""
         for gateway in self.gateways:
             gateway.enforcer.save()
-            while gateway.follower.sender.spool.waiting:
+            while gateway.follower.sender.spool.left:
                 gateway.follower.sender.send_once()
 
     def lines(self):

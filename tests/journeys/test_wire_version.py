@@ -187,14 +187,14 @@ def test_a_gateway_that_is_too_old_serves_on_and_says_so_and_follows_once_upgrad
         assert "refuses this gateway's version (426" in caplog.text
         assert Followed(old).code(key[1]) == "allowed"
         assert old.replica.head.cursor == cursor
-        eventually(lambda: old.follower.sender.spool.waiting)
+        eventually(lambda: old.follower.sender.spool.left)
         old.close()
         monkeypatch.setattr("plimsoll.transport.WIRE_VERSION", NEXT)
         with Gateway(tmp_path / "gw-1", portal_url=url, token=token) as new:
             with asked_all_the_time(new, key[1]) as codes:
                 eventually(lambda: is_level(new, sessions))
             assert set(codes) == {"allowed"}
-            eventually(lambda: not new.follower.sender.spool.waiting)
+            eventually(lambda: not new.follower.sender.spool.left)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

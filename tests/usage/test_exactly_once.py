@@ -91,7 +91,7 @@ class Site:
         self.gateway.enforcer.save()
         self.gateway.follower._portal.usage = self._send
         sender = self.gateway.follower.sender
-        while sender.spool.waiting or self.gateway.store.ask("SELECT 1 FROM batch"):
+        while sender.spool.left or self.gateway.store.ask("SELECT 1 FROM batch"):
             sender.send_once()
 
 
