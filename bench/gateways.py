@@ -45,6 +45,7 @@ def main() -> None:
 def _measure(world: World, folder: Path) -> dict[str, object]:
     keys = world.issue(REVOCATIONS)
     (changing, _), *_ = world.issue(1)
+    acts: list[float] = []
     with ExitStack() as stack:
         process = SyncProcess(world.settings, folder)
         stack.callback(process.kill)
@@ -56,9 +57,9 @@ def _measure(world: World, folder: Path) -> dict[str, object]:
         ]
         for fleet in fleets:
             fleet.ready()
-        alone = _revoke_all(world, fleets, keys[: REVOCATIONS // 2], changing=None)
+        alone = _revoke_all(world, fleets, keys[: REVOCATIONS // 2], changing=None, acts=acts)
         spent, began = cpu_seconds(server), time.monotonic()
-        busy = _revoke_all(world, fleets, keys[REVOCATIONS // 2 :], changing=changing)
+        busy = _revoke_all(world, fleets, keys[REVOCATIONS // 2 :], changing=changing, acts=acts)
         share = (cpu_seconds(server) - spent) / (time.monotonic() - began)
     return {
         "gateways": f"{GATEWAYS} in {PROCESSES} processes, beside PostgreSQL and the portal",
@@ -70,20 +71,29 @@ def _measure(world: World, folder: Path) -> dict[str, object]:
         f"at {CHANGES_PER_SECOND} changes a second, at every one": percentiles(
             [max(each) for each in busy]
         ),
+        "of this the act and its commit": percentiles(acts),
         "processor of the sync process meanwhile": f"{share * 100:.0f} %",
     }
 
 
 def _revoke_all(
-    world: World, fleets: list["Fleet"], keys: list[tuple[str, str]], *, changing: str | None
+    world: World,
+    fleets: list["Fleet"],
+    keys: list[tuple[str, str]],
+    *,
+    changing: str | None,
+    acts: list[float],
 ) -> list[list[float]]:
-    """Seconds from each revocation's begin to its refusal, by gateway, while another key changes."""
+    """Seconds from each revocation's begin to its refusal, by gateway, while another key changes.
+
+    `acts` gets what the act itself took, with its commit.
+    """
     over = threading.Event()
     other = threading.Thread(target=_change_on, args=(world, changing, over))
     if changing:
         other.start()
     try:
-        return [_revoke(world, fleets, key_id=key, secret=secret) for key, secret in keys]
+        return [_revoke(world, fleets, key=key, acts=acts) for key in keys]
     finally:
         over.set()
         if changing:
@@ -95,13 +105,17 @@ def _change_on(world: World, key: str, over: threading.Event) -> None:
         change(world, key)
 
 
-def _revoke(world: World, fleets: list["Fleet"], *, key_id: str, secret: str) -> list[float]:
+def _revoke(
+    world: World, fleets: list["Fleet"], *, key: tuple[str, str], acts: list[float]
+) -> list[float]:
+    key_id, secret = key
     for fleet in fleets:
         fleet.watch(secret)
     began = time.monotonic()
     with world.sessions() as session, transaction(session):
-        key = session.get_one(ApiKey, key_id, with_for_update=True)
-        revoke_key(session, actor=world.owner, key=key, reason="Bench.")
+        row = session.get_one(ApiKey, key_id, with_for_update=True)
+        revoke_key(session, actor=world.owner, key=row, reason="Bench.")
+    acts.append(time.monotonic() - began)
     return [instant - began for fleet in fleets for instant in fleet.refused()]
 
 
