@@ -39,7 +39,6 @@ CLOSE_SECONDS = 2.0
 # So many records may wait in memory for a store that cannot be written.
 _OWED_MAX = 50_000
 _DIVERGED_RETRY_SECONDS = 30.0
-_SNAPSHOT_REQUIRED = "snapshot_required"
 
 Jitter = Callable[[float, float], float]
 _even: Jitter = secrets.SystemRandom().uniform
@@ -108,8 +107,7 @@ class Follower:
         # Called in the follower's thread at each change of the link or its reason.
         self.on_link: Callable[[Standing], object] | None = None
         self._heard_at: float | None = None
-        self._failures = 0
-        self._mismatches = 0
+        self._failures = self._mismatches = self._divergences = 0
         self._wants_snapshot = False
         self._snapshot_after = 0.0
 
@@ -241,7 +239,7 @@ class Follower:
             raise _StartAgain(0.0, "the portal's heartbeat changed")
         if self._link is not Link.DIVERGED:
             self._stand(Link.FOLLOWING)
-        self._report()
+        self.reporter.send()
 
     def _commit(self, batch: list[Put], commit: Commit) -> None:
         head = self.replica.head
@@ -255,18 +253,17 @@ class Follower:
             if self._link is not Link.DIVERGED:
                 raise
             self.replica.revoke_at_once(batch)
+            self._try_snapshot()
             return
         self._level()
         self._stand(Link.FOLLOWING)
-        self._report(lag_seconds=self.replica.clock.monotonic() - began)
+        self.reporter.send(self.replica.clock.monotonic() - began)
 
     def _beat(self, heartbeat: Heartbeat, pending: "_Pending") -> None:
         self.replica.time.hear(heartbeat.now)
-        self._report()
+        self.reporter.send()
         if self._link is Link.DIVERGED:
-            if self.replica.clock.monotonic() >= self._snapshot_after:
-                self._wants_snapshot = True
-                raise _StartAgain(0.0, "trying a snapshot again")
+            self._try_snapshot()
             return
         head, owed = self.replica.head, pending.commit
         place = (owed.rev, owed.digest) if owed else head and (head.revision, head.digest)
@@ -275,6 +272,11 @@ class Follower:
             raise _StartAgain(self._backoff(), "the portal is ahead of its stream")
         self._failures = 0
 
+    def _try_snapshot(self) -> None:
+        if self.replica.clock.monotonic() >= self._snapshot_after:
+            self._wants_snapshot = True
+            raise _StartAgain(0.0, "trying a snapshot again")
+
     def _part(self, bye: Bye) -> None:
         low, high = bye.retry_ms
         seconds = self._jitter(low / 1000, high / 1000)
@@ -282,7 +284,7 @@ class Follower:
         if self._failures:
             seconds = max(seconds, self._backoff())
         self._failures += 1
-        self._wants_snapshot = self._wants_snapshot or bye.reason == _SNAPSHOT_REQUIRED
+        self._wants_snapshot = self._wants_snapshot or bye.reason == "snapshot_required"
         raise _StartAgain(seconds, f"bye: {bye.reason}")
 
     # ---- a whole state ----
@@ -308,7 +310,7 @@ class Follower:
         self._wants_snapshot = False
         self._level()
         self._stand(Link.FOLLOWING)
-        self._report()
+        self.reporter.send()
 
     def _fill(self, snapshot: Snapshot, batches: Iterator[list[bytes]]) -> None:
         while snapshot.commit is None:
@@ -329,11 +331,8 @@ class Follower:
     def _silence_seconds(self) -> float:
         return SILENT_HEARTBEATS * self._heartbeat
 
-    def _report(self, lag_seconds: float | None = None) -> None:
-        self.reporter.send(lag_seconds)
-
     def _level(self) -> None:
-        self._failures = self._mismatches = 0
+        self._failures = self._mismatches = self._divergences = 0
 
     def _stand(self, link: Link, reason: str = "") -> None:
         is_news = (link, reason) != (self._link, self._reason)
@@ -367,8 +366,7 @@ class Follower:
         self._mismatches += 1
         logger.warning("a batch was dropped (%s), for the %d. time", reason, self._mismatches)
         self._stand(Link.RECONNECTING, reason)
-        if self._mismatches >= MISMATCHES_MAX:
-            self._wants_snapshot = True
+        self._wants_snapshot = self._wants_snapshot or self._mismatches >= MISMATCHES_MAX
         # Ask again at once; only what keeps failing waits.
         return 0.0 if self._mismatches <= MISMATCHES_MAX else self._backoff()
 
@@ -377,8 +375,11 @@ class Follower:
         logger.error("diverged: %s; keeping the last good state", reason)
         self.replica.nack([Nack("state", "state", "diverged", reason)])
         self._wants_snapshot = False
-        self._snapshot_after = self.replica.clock.monotonic() + _DIVERGED_RETRY_SECONDS
-        self._report()
+        # Soon at first: it may have been damaged on its way, and what else was lost comes with it.
+        seconds = min(_DIVERGED_RETRY_SECONDS, 2.0**self._divergences)
+        self._divergences = min(self._divergences + 1, 10)
+        self._snapshot_after = self.replica.clock.monotonic() + seconds
+        self.reporter.send()
         raise _StartAgain(self._backoff(), reason)
 
 

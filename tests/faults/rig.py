@@ -38,8 +38,8 @@ GATEWAYS = 5
 FIRST_KEYS = 12
 ASKED_AT_ONCE = 16
 CATCH_UP_SECONDS = 60.0
-# A line that was harmed shows at the next heartbeat at the latest.
-LINE_SETTLES_SECONDS = 7.0
+# A line that was harmed shows at the next heartbeat, and a snapshot that was is asked for seconds later.
+LINE_SETTLES_SECONDS = 10.0
 SETTLES_SECONDS = 2.0
 LIMIT = "start.fable-5.requests.1m"
 FIRST_QUOTA = 1000

@@ -262,6 +262,36 @@ def test_a_diverged_gateway_goes_on_obeying_revocations(rig: Rig) -> None:
     rig.wait(lambda: code_of(rig, key.secret) is Code.KEY_REVOKED, "the key is refused")
 
 
+def test_a_snapshot_that_was_damaged_on_its_way_is_asked_for_again_soon(
+    rig: Rig, clock: ManualClock
+) -> None:
+    """On the stream meanwhile one lost line goes unnoticed, be it a revocation."""
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.level()
+    damaged = []
+
+    def damage(lines: list[bytes]) -> list[bytes]:
+        damaged.append(lines)
+        return lines[1:]
+
+    rig.portal.tamper = damage
+    rig.portal.add_org("build")
+    rig.wait(lambda: rig.follower._snapshot_after > 0, "the snapshot is given up")
+    # The stream that it follows all the same loses a line too, and then another one.
+    snapshots = len(damaged)
+    rig.wait(lambda: len(damaged) > snapshots, "it follows all the same")
+    rig.portal.revoke(key.id)
+    rig.wait(lambda: len(damaged) > snapshots + 1, "the revocation is lost")
+    rig.portal.tamper = None
+
+    clock.advance(1.1)
+    rig.portal.beat()
+    rig.level()
+
+    assert code_of(rig, key.secret) is Code.KEY_REVOKED
+    assert rig.follower.standing().link is Link.FOLLOWING
+
+
 def test_a_foreign_digest_is_answered_with_a_new_store(rig: Rig, tmp_path: Path) -> None:
     key = rig.portal.add_key(rig.portal.add_org("build"))
     rig.level()
