@@ -1,6 +1,7 @@
 """Reading what gateways send: strict about shape, with an error for each thing that can be wrong."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from flask import Request
@@ -15,6 +16,8 @@ _VERSION = re.compile("[0-9]{1,4}")
 NACK_FIELDS = {"kind", "id", "code", "text"}
 REVISION_DIGITS = 15
 TEXT_MAX = 200
+# PostgreSQL keeps no NUL in a text; an error's own text may well have several lines.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def read_token(request: Request) -> str:
@@ -62,6 +65,8 @@ def read_report(request: Request) -> Report:
         raise Invalid("A list of kind, id, code and text is expected.", field="nacks")
     if not isinstance(health, dict):
         raise Invalid("An object is expected.", field="health")
+    _refuse_control("nacks", (text for nack in nacks for text in nack.values()))
+    _refuse_control("health", (text for pair in health.items() for text in pair))
     cut = [{name: text[:TEXT_MAX] for name, text in nack.items()} for nack in nacks]
     return Report(cursor=read_cursor(cursor), nacks=cut, health=_plain(health))
 
@@ -72,6 +77,11 @@ def _is_nack(nack: Any) -> bool:
         and nack.keys() == NACK_FIELDS
         and all(isinstance(value, str) for value in nack.values())
     )
+
+
+def _refuse_control(field: str, texts: Iterable[object]) -> None:
+    if any(isinstance(text, str) and _CONTROL.search(text) for text in texts):
+        raise Invalid("Leave out control characters.", field=field)
 
 
 def _plain(health: dict[str, Any]) -> dict[str, Any]:

@@ -30,3 +30,26 @@ def test_a_lookout_that_always_raises_does_not_count_as_looking(
     with sessions() as session:
         assert not is_watched(session)
         assert [job.name for job in list_failing_jobs(session)] == ["alerts"]
+
+
+@pytest.mark.parametrize(
+    ("field", "report"),
+    [
+        ("health", {"health": {"link": "diverged", "log": "a\0b"}}),
+        ("health", {"health": {"lo\0g": "ok"}}),
+        ("health", {"health": {"log": "a\x1b[2Jb"}}),
+        (
+            "nacks",
+            {"nacks": [{"kind": "checkpoint", "id": "log", "code": "log_forked", "text": "\0"}]},
+        ),
+    ],
+)
+def test_no_report_of_one_gateway_stops_the_alerts_of_all(wire, looking, told, field, report):
+    """PostgreSQL keeps no NUL in a text: the alert could never be written."""
+    assert wire.report(None, health={"link": "diverged"}).status_code == 200
+
+    answer = wire.report(None, **report)
+
+    assert (answer.status_code, answer.json["field"]) == (422, field)
+    assert looking() == 1
+    assert told() == ["Gateway diverged: gw-eu-1"]
