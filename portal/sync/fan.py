@@ -77,8 +77,13 @@ class Fan:
         """Go on with a connection that has heard everything up to `head`."""
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="sync-fan", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="sync-fan", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the system has no more threads; the next one tries again
+                    _close(stream)
+                    raise
+                self._thread = thread
         self._joining.append((stream, head))
         self._hub.nudge()
 
@@ -101,6 +106,10 @@ class Fan:
                 # Streams must outlive a database that restarts; they hear nothing meanwhile.
                 log.warning("streams wait for the database: %s", error)
                 time.sleep(BLIND_SECONDS)
+            except Exception:
+                # Nobody would start this loop again, and its streams would hold their places for good.
+                log.exception("streams wait: the loop that holds them failed")
+                time.sleep(BLIND_SECONDS)
         self._let_in()
         for group in self._groups.values():
             self._end(group, _Message.bye("deploy"))
@@ -122,8 +131,9 @@ class Fan:
                 bye = _Message.bye("snapshot_required", retry_ms=(0, 0))
                 self._end(self._groups.pop(head), bye)
                 continue
+            message = _Message.of(batch.lines + batch.head.commit_line())
+            self._send(self._groups[head], message, head=batch.head)
             group = self._groups.pop(head)
-            self._send(group, batch.head, _Message.of(batch.lines + batch.head.commit_line()))
             self._groups.setdefault(batch.head, set()).update(group)
 
     def _beat(self) -> None:
@@ -137,16 +147,26 @@ class Fan:
         now, told = time.monotonic(), clock.timestamp()
         for head, group in self._groups.items():
             due = {stream for stream in group if stream.descriptor % TURNS == self._turn}
-            group.difference_update(due)
             line = heartbeat_line(rev=head.revision, digest=head.digest, now=told)
-            self._send(due, head, _Message.of(line))
+            self._send(group, _Message.of(line), head=head, only=due)
+            due &= group
             leaving = {each for each in due if each.token not in valid or now >= each.ends_at}
+            group.difference_update(leaving)
             self._end(leaving, _Message.bye("ask again"))
-            group.update(due - leaving)
 
-    def _send(self, group: set[Stream], head: Head, message: _Message) -> None:
-        """Write to each; those who could not take it all are taken out of `group`."""
-        for stream in list(group):
+    def _send(
+        self,
+        group: set[Stream],
+        message: _Message,
+        *,
+        head: Head,
+        only: set[Stream] | None = None,
+    ) -> None:
+        """Write to each, or `only` to these; those who could not take it all are taken out of `group`.
+
+        Until then they stay in it: whatever goes wrong between two of them, none is forgotten.
+        """
+        for stream in list(group if only is None else only):
             data = message.to(stream)
             try:
                 sent = os.write(stream.descriptor, data)
@@ -158,11 +178,17 @@ class Fan:
                 continue
             if sent < len(data):
                 group.discard(stream)
-                rest = memoryview(data)[sent:]
-                waiting = (stream, head, rest)
-                threading.Thread(
-                    target=self._wait_for, args=waiting, name="sync-slow", daemon=True
-                ).start()
+                self._wait_apart(stream, head, memoryview(data)[sent:])
+
+    def _wait_apart(self, stream: Stream, head: Head, rest: memoryview) -> None:
+        waiting = threading.Thread(
+            target=self._wait_for, args=(stream, head, rest), name="sync-slow", daemon=True
+        )
+        try:
+            waiting.start()
+        except RuntimeError:  # the system has no more threads
+            log.warning("a stream that is slow was closed: no thread is left to wait for it")
+            _close(stream)
 
     def _wait_for(self, stream: Stream, head: Head, rest: memoryview) -> None:
         poll = select.poll()
@@ -198,5 +224,8 @@ def opened(descriptor: int, *, token: str, is_chunked: bool, leave: Callable[[],
 
 
 def _close(stream: Stream) -> None:
-    os.close(stream.descriptor)
+    try:
+        os.close(stream.descriptor)
+    except OSError as error:
+        log.warning("a stream was not closed: %s", error)
     stream.leave()

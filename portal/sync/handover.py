@@ -58,19 +58,19 @@ class HandingOver:
             return pieces
         try:
             self._send(pieces, writes[-1])
+            if handover.head is None:
+                handover.leave()
+                return []
+            stream = opened(
+                socket.fileno(),
+                token=digest(handover.token),
+                is_chunked=environ.get("SERVER_PROTOCOL") != "HTTP/1.0",
+                leave=handover.leave,
+            )
+            self._fan.take(stream, handover.head)
         except BaseException:
             handover.leave()
             raise
-        if handover.head is None:
-            handover.leave()
-            return []
-        stream = opened(
-            socket.fileno(),
-            token=digest(handover.token),
-            is_chunked=environ.get("SERVER_PROTOCOL") != "HTTP/1.0",
-            leave=handover.leave,
-        )
-        self._fan.take(stream, handover.head)
         # To gunicorn: done with this connection; close your end, and write no end of the answer.
         raise StopIteration
 

@@ -3,15 +3,18 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from portal.core import clock
 from portal.core.actor import CLI
 from portal.core.db import transaction
 from portal.core.secrets import digest
 from portal.orgs.models import Org
 from portal.sync.commands import rebuild, remove_gateway
 from portal.sync.fan import Fan, opened
+from portal.sync.handover import HANDOVER, HandingOver
 from portal.sync.hub import Head
 from portal.sync.views import hub_of
 from tests.support.factories import make_key
@@ -82,6 +85,18 @@ def issue(sessions, cast, *, count: int = 1) -> None:
     with sessions() as session, transaction(session):
         for _ in range(count):
             make_key(session, org=session.get_one(Org, cast.acme.id), actor=cast.ada.actor)
+
+
+def once(error: Exception, real: Callable[..., Any]) -> Callable[..., Any]:
+    """`real`, but for the first call."""
+    errors = [error]
+
+    def called(*values: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return real(*values)
+
+    return called
 
 
 def test_every_stream_hears_each_change_and_heartbeats(watch, sessions, cast):
@@ -169,3 +184,39 @@ def test_one_that_went_away_gives_its_place_back(hub, watch, sessions, cast):
     other.hear("commit")
 
     eventually(lambda: hub.watching == 1)
+
+
+def test_an_error_that_nobody_foresaw_ends_no_stream_and_shuts_nobody_out(
+    hub, watch, sessions, cast, monkeypatch, caplog
+):
+    reader = watch()
+    monkeypatch.setattr(hub, "batch", once(RuntimeError("unforeseen"), hub.batch))
+
+    issue(sessions, cast)
+    reader.hear("commit")
+    reader.hear("heartbeat")
+    watch().hear("heartbeat")
+
+    assert "unforeseen" in caplog.text
+
+
+def test_an_error_at_a_heartbeat_loses_no_stream(watch, monkeypatch):
+    readers = [watch() for _ in range(3)]
+    monkeypatch.setattr(clock, "timestamp", once(RuntimeError("unforeseen"), clock.timestamp))
+
+    for reader in readers:
+        reader.hear("heartbeat")
+
+
+def test_a_connection_that_cannot_be_taken_over_gives_its_place_back(hub, fan, sessions, catalog):
+    closed = socket.socket()
+    closed.close()
+
+    def answer(environ, start_response):
+        start_response("200 OK", [])
+        return environ[HANDOVER].accept(hub.enter(), "token")(Head.read(sessions))
+
+    with pytest.raises(OSError, match="descriptor"):
+        HandingOver(answer, fan)({"gunicorn.socket": closed}, lambda *_: list.append)
+
+    assert hub.watching == 0
