@@ -32,6 +32,10 @@ MODEL_MAX = 64
 ODD_MODELS_MAX = 20
 OTHER_MODELS = "…"
 
+# Of one request no more tokens are counted; limits take all. Callers choose max_tokens: a few of 2**53
+# would else make a row that the portal refuses with all others of its batch, or that no store takes.
+_COUNTED_MAX = 10**9
+
 
 class Tally:
     """Counts since the last save. Everything is called under the enforcer's lock."""
@@ -45,11 +49,10 @@ class Tally:
         """A request passed, with what was reserved for its output."""
         counts = self._rows.get(place)
         if counts is None:
-            self._rows[place] = Counts(1, input_tokens, output_tokens)
-            return
+            counts = self._rows[place] = Counts()
         counts.requests += 1
-        counts.input_tokens += input_tokens
-        counts.output_tokens += output_tokens
+        counts.input_tokens += _counted(input_tokens)
+        counts.output_tokens += _counted(output_tokens)
 
     def settle(self, place: Place, held: tuple[int, ...], actual: tuple[int, ...]) -> None:
         """A request took other than it held; both begin with requests, input and output tokens."""
@@ -59,8 +62,8 @@ class Tally:
         if counts is None:
             counts = self._rows[place] = Counts()
         counts.requests += actual[0] - held[0]
-        counts.input_tokens += actual[1] - held[1]
-        counts.output_tokens += actual[2] - held[2]
+        counts.input_tokens += _counted(actual[1]) - _counted(held[1])
+        counts.output_tokens += _counted(actual[2]) - _counted(held[2])
 
     def refuse(self, place: Place, name: str, *, is_known: bool) -> None:
         """A request was refused, by a limit's name or by a code; `is_known`: its model is offered."""
@@ -91,6 +94,10 @@ class Tally:
             return OTHER_MODELS
         odd.add(named)
         return named
+
+
+def _counted(tokens: int) -> int:
+    return tokens if tokens < _COUNTED_MAX else _COUNTED_MAX
 
 
 def place_of(times: tuple[int, int], key_id: str, model: str) -> Place:

@@ -14,6 +14,7 @@ from plimsoll.store import Store
 from plimsoll.testing import FakeKey, FakePortal, ManualClock
 from plimsoll.testing_usage import FakeIngest
 from plimsoll.transport import LinkLost
+from portal.usage.batch import read_batch
 from tests.library.rig import Rig, open_rig, rig_on, small_catalog
 
 MINUTE_LIMIT = "build.m.requests.1m"
@@ -326,6 +327,28 @@ def test_waiting_rows_are_bounded_by_losing_their_minute_and_never_their_counts(
     assert sum(counts["refused"]["x"] for _, _, counts, _ in sent) == 4800
     assert {minute % 3600 for *_, minute in sent} == {0}
     store.close()
+
+
+def test_one_callers_enormous_wishes_cost_nobody_elses_usage(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    """No limit on tokens holds them back; what is counted of a request has a bound all the same."""
+    portal = FakePortal(clock=clock)
+    portal.publish(small_catalog({"quota": 2000}))
+    greedy, modest = (portal.add_key(portal.add_org("build")) for _ in range(2))
+    with rig_on(portal, clock, tmp_path / "state") as rig:
+        ask(rig, modest)
+        for _ in range(1100):
+            kept = rig.enforcer.check(greedy.secret, model="m", max_tokens=2**53 - 1)
+        rig.enforcer.settle(kept.id, output_tokens=20)
+        rig.enforcer.save()
+        batch = rig.follower.sender.spool.next(int(clock.now()))
+
+    assert batch is not None
+    read = read_batch(batch.body, now=int(clock.now()))
+    assert read.bad is None
+    found = {row.key_id: (row.requests, row.output_tokens) for row in read.rows}
+    assert found == {modest.id: (1, 20), greedy.id: (1100, 1099 * 10**9 + 20)}
 
 
 @pytest.fixture
