@@ -116,7 +116,8 @@ def _metered(planned: "PlannedLimit", state: State, times: tuple[int, int]) -> M
     fields: dict[str, int | None] = {
         "used": planned.gauge.used(state, at),
         "quota": planned.gauge.quota,
-        "at": times[0] // 1000,
+        # The next whole second, as where it will be free: of an earlier one it would seem emptier than it is.
+        "at": -(-times[0] // 1000),
     }
     if planned.gauge.kind is not Kind.CONCURRENCY:
         free_at = planned.gauge.free_at_ms(state, at)

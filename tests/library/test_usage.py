@@ -1,5 +1,6 @@
 """What a gateway reports: counted as it decides, spooled with its counters, told exactly once."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -131,6 +132,26 @@ def test_counters_are_reported_as_they_stand_and_only_when_they_changed(
     ask(rig, key, model="unheard-of")
     send(rig)
     assert portal.usage.batches[-1]["counters"] == []
+
+
+def test_a_counter_within_a_second_is_never_told_as_emptier_than_it_is(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    """Told as of the second before, a bucket would have begun to empty before it was filled."""
+    portal = FakePortal(clock=clock)
+    portal.publish(small_catalog({"metric": "input_tokens", "quota": 1_000_000}))
+    key = portal.add_key(portal.add_org("build"))
+    with rig_on(portal, clock, tmp_path / "state") as rig:
+        clock.advance(math.ceil(clock.now()) - clock.now() + 0.9)
+        assert ask(rig, key, input_tokens=1_000_000) == "allowed"
+        rig.enforcer.save()
+        send(rig)
+        told = next(iter(portal.usage.counters().values()))
+        for _ in range(60):
+            clock.advance(math.floor(clock.now()) + 1 - clock.now())
+            left, whole = told["full_at"] - clock.now(), told["full_at"] - told["at"]
+            gate = rig.enforcer.limits(key.secret).limits[0].used
+            assert gate <= told["used"] * left / whole <= gate + 1_000_000 / 60
 
 
 def test_a_limit_that_refuses_is_reported_as_full_whatever_was_lost(
