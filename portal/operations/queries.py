@@ -170,10 +170,14 @@ def get_signing(session: Session) -> Signing:
 
 
 def get_outbox(session: Session) -> Outbox:
-    """How mail stands. Mails about alerts are no sign that it leaves, or theirs would end the alert."""
+    """How mail stands. Mails about alerts are no sign that it leaves, or theirs would end the alert.
+
+    Nor that it does not: one dead address among the staff would open it again with each of them.
+    """
+    other = Mail.event.not_like(f"{EVENT}%")
     sent_at = session.scalar(
         select(Mail.sent_at)
-        .where(Mail.sent_at.is_not(None), Mail.event.not_like(f"{EVENT}%"))
+        .where(Mail.sent_at.is_not(None), other)
         .order_by(Mail.sent_at.desc())
         .limit(1)
     )
@@ -181,8 +185,8 @@ def get_outbox(session: Session) -> Outbox:
     waiting, oldest_at = session.execute(
         select(func.count(), func.min(Mail.created_at)).where(*unsent)
     ).one()
-    untried = select(func.min(Mail.next_try_at)).where(*unsent, Mail.attempts == 0)
-    tried = select(func.min(Mail.created_at)).where(*unsent, Mail.attempts > 0)
+    untried = select(func.min(Mail.next_try_at)).where(*unsent, other, Mail.attempts == 0)
+    tried = select(func.min(Mail.created_at)).where(*unsent, other, Mail.attempts > 0)
     if sent_at is not None:
         tried = tried.where(Mail.created_at > sent_at)
     return Outbox(

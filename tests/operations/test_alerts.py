@@ -14,6 +14,7 @@ from portal.sync.commands import remove_gateway
 from portal.transparency import keyfile
 from portal.transparency.signer import sign_new
 from tests.operations.conftest import URL
+from tests.support.factories import make_user
 
 pytestmark = pytest.mark.usefixtures("cast")
 STEP = timedelta(seconds=30)
@@ -301,3 +302,25 @@ def test_the_same_gateway_may_be_lost_again(say, later, told):
     later(seconds=30)
 
     assert told() == ["Gateway lost: gw-eu-1", "Over: Gateway lost: gw-eu-1"] * 2
+
+
+def test_a_dead_address_among_the_staff_is_no_alert(sessions, server, queue, watched, clock, told):
+    """Mails to the others leave, also those about alerts, some seconds before the jobs look."""
+    with sessions() as session, transaction(session):
+        make_user(session, email="gone@staff.example").is_admin = True
+    server.refuses = "gone@staff.example"
+    queue("first")
+    server.work()
+    run_all([noted(Job("pack", lambda: 1 // 0), sessions)])
+
+    for passed in range(60):
+        clock.advance(seconds=40)
+        server.work()
+        clock.advance(seconds=20)
+        if passed == 5:
+            run_all([noted(Job("pack", lambda: 0), sessions)])
+        watched.run()
+
+    assert told() == [
+        title for title in ("A job fails: pack", "Over: A job fails: pack") for _ in "12"
+    ]
