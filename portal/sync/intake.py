@@ -9,11 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
 from portal.core.db import Sessions, reading, transaction
+from portal.core.errors import Unavailable
 from portal.core.secrets import digest
 from portal.sync.commands import Report, take_reports
 from portal.sync.models import Gateway
 from portal.sync.queries import find_gateways_by_tokens
+
+# The database is away or busy: to ask it for each alone would make all wait for one time-out each.
+NOBODYS_FAULT = (OperationalError, InterfaceError, PoolTimeout, Unavailable)
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
@@ -55,16 +62,24 @@ class Together(Generic[Asked, Answered]):
     def _serve_all(self) -> None:
         with self._queueing:
             places, self._queue = self._queue, []
+        self._serve_these(places)
+        for place in places:
+            place.is_done = True
+
+    def _serve_these(self, places: Sequence[_Place[Asked, Answered]]) -> None:
         try:
             answers = self._serve([place.asked for place in places])
         except Exception as error:  # noqa: BLE001 -- each of those who wait is told
+            if len(places) == 1 or isinstance(error, NOBODYS_FAULT):
+                for place in places:
+                    place.error = error
+                return
+            # Whatever one of them asked, the others are served.
             for place in places:
-                place.error = error
+                self._serve_these([place])
         else:
             for place, answer in zip(places, answers, strict=True):
                 place.answers = (answer,)
-        for place in places:
-            place.is_done = True
 
 
 class Intake:
