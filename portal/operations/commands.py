@@ -10,7 +10,7 @@ from portal.core.ids import new_id
 from portal.core.outbox import Message, queue_mail
 from portal.operations import mails
 from portal.operations.models import TEXT_MAX, Alert, FailingJob, Kind
-from portal.operations.policy import UNWATCHED_AFTER, Condition, must_hold
+from portal.operations.policy import STALE_AFTER, UNWATCHED_AFTER, Condition, must_hold
 from portal.operations.queries import (
     EVENT,
     find_conditions,
@@ -71,6 +71,8 @@ def note_failure(session: Session, name: str, *, text: str) -> None:
     if row is None:
         row = FailingJob(name=name, since=now)
         session.add(row)
+    elif now - row.failed_at > STALE_AFTER:
+        row.since = now
     row.failed_at, row.text = now, text[:TEXT_MAX]
 
 

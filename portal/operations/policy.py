@@ -15,6 +15,8 @@ UNWATCHED_AFTER = timedelta(minutes=2)
 UNSIGNED_AFTER = timedelta(minutes=1)
 OUTBOX_AFTER = timedelta(minutes=15)
 JOB_AFTER = timedelta(minutes=1)
+# A job that fails is tried every few seconds: a note so old is of a process that is gone.
+STALE_AFTER = timedelta(minutes=10)
 # A portal that answers takes some thousand rows a second: so many are gone within one heartbeat or two.
 SPOOL_ROWS_MAX = 2_000
 HOLDS = {Kind.SPOOL_GROWING: timedelta(minutes=5)}

@@ -150,8 +150,9 @@ def _failing(session: Session) -> Iterator[Condition]:
 
 
 def list_failing_jobs(session: Session) -> list[FailingJob]:
-    """The jobs whose last run raised."""
-    return list(session.scalars(select(FailingJob).order_by(FailingJob.name)))
+    """The jobs whose last run raised, as far as somebody still runs them."""
+    fresh = FailingJob.failed_at >= clock.now() - policy.STALE_AFTER
+    return list(session.scalars(select(FailingJob).where(fresh).order_by(FailingJob.name)))
 
 
 def get_signing(session: Session) -> Signing:

@@ -10,6 +10,7 @@ from portal.core.db import transaction
 from portal.core.jobs import Job, run_all
 from portal.core.outbox import Message, queue_mail, send_due
 from portal.operations.jobs import Lookout, noted
+from portal.operations.queries import list_failing_jobs
 from portal.sync.commands import remove_gateway
 from portal.transparency import keyfile
 from portal.transparency.signer import sign_new
@@ -324,3 +325,19 @@ def test_a_dead_address_among_the_staff_is_no_alert(sessions, server, queue, wat
     assert told() == [
         title for title in ("A job fails: pack", "Over: A job fails: pack") for _ in "12"
     ]
+
+
+def test_a_note_of_a_process_that_is_gone_ends(sessions, later, clock, told):
+    """The process that noted it ended; the others' runs never failed, so they have nothing to forget."""
+    other = noted(Job("pack", lambda: 0), sessions)
+    run_all([other])
+    run_all([noted(Job("pack", lambda: 1 // 0), sessions)])
+
+    for _ in range(3):
+        later(minutes=5)
+        run_all([other])
+    assert told() == ["A job fails: pack", "Over: A job fails: pack"]
+    run_all([noted(Job("pack", lambda: 1 // 0), sessions)])
+
+    with sessions() as session:
+        assert [job.since for job in list_failing_jobs(session)] == [clock.at]
