@@ -1,8 +1,8 @@
 """`/metrics`, for a scraper on this machine, or for one that knows the token.
 
 With a token set nothing else counts. Without one, what comes from this machine is let in, which a proxy
-on it does, too: so the caller must also ask for this machine by name, and no proxy may speak of a caller
-whom nobody vouches for.
+on it does, too: so nothing that proxies add may be there unless a trusted one says who called. The caller
+must also ask for this machine by name, which stops the honest one behind a proxy that adds nothing.
 """
 
 import hmac

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-# Set in the environment of a request whose `X-Forwarded-For` nobody trusted wrote: some proxy stands between.
+# Set in the environment of a request that some proxy passed on without a word from one of ours of who called.
 UNBELIEVED = "plimsoll.forwarded_unbelieved"
+# What proxies add, beside X-Forwarded-…: a caller cannot keep them from it.
+_TRACES = {"HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP"}
 _WITH_PORT = re.compile(
     r"\[(?P<six>[^\]]+)\](?::\d{1,5})?|(?P<four>\d+\.\d+\.\d+\.\d+):\d{1,5}", re.ASCII
 )
@@ -30,7 +32,9 @@ class TrustedProxies:
         said = environ.pop("HTTP_X_FORWARDED_FOR", "")
         peer = environ.get("REMOTE_ADDR", "")
         environ["REMOTE_ADDR"] = self.caller(peer, said)
-        environ[UNBELIEVED] = bool(said) and not self._believes(peer)
+        environ[UNBELIEVED] = (bool(said) or _is_passed_on(environ)) and not (
+            self._believes(peer) and _address(said.rpartition(",")[2])
+        )
         return self._app(environ, start_response)
 
     def caller(self, peer: str, said: str) -> str:
@@ -51,6 +55,10 @@ class TrustedProxies:
 
     def _is_trusted(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
+
+
+def _is_passed_on(environ: "WSGIEnvironment") -> bool:
+    return any(name in _TRACES or name.startswith("HTTP_X_FORWARDED_") for name in environ)
 
 
 def _address(text: str) -> Address | None:

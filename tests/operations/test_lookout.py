@@ -1,4 +1,4 @@
-"""Who looks is looked at, too: a lookout that fails, and notes that outlive who wrote them."""
+"""Who looks is looked at, too: a lookout that fails is one that does not look, and no gateway stops it."""
 
 import pytest
 from sqlalchemy import text

@@ -1,6 +1,7 @@
 """`/metrics`: who may read it, and that it says what is so."""
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -177,20 +178,41 @@ def test_without_a_token_only_this_machine_may_read(portal, catalog, peer, statu
     ],
 )
 def test_behind_a_proxy_the_callers_own_address_counts(portal, catalog, trusted, forwarded, status):
-    from ipaddress import ip_network
-
     client = portal(trusted_proxies=tuple(map(ip_network, trusted)))
 
     assert client.get("/metrics", headers={"X-Forwarded-For": forwarded}).status_code == status
 
 
 @SQLITE
-def test_a_proxy_that_says_nothing_of_its_callers_is_known_by_the_host_it_passes_on(
-    portal, catalog
-):
+def test_who_asks_a_silent_proxy_for_the_portal_by_its_name_is_not_let_in(portal, catalog):
+    """The caller writes the Host: this keeps out the honest one. Proxies are known by what they add."""
     client = portal(url="https://portal.example")
 
     assert client.get("/metrics", headers={"Host": "portal.example"}).status_code == 404
+
+
+@SQLITE
+@pytest.mark.parametrize("trusted", [[], ["127.0.0.1"]])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-Real-IP", "203.0.113.9"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-For", "unknown"),
+        ("Forwarded", "for=203.0.113.9"),
+        ("Via", "1.1 proxy"),
+    ],
+)
+def test_a_caller_that_writes_this_machines_name_is_not_let_in_through_a_proxy(
+    portal, catalog, trusted, name, value
+):
+    client = portal(
+        url="https://portal.example", trusted_proxies=tuple(ip_network(each) for each in trusted)
+    )
+
+    answer = client.get("/metrics", headers={"Host": "localhost", name: value})
+
+    assert answer.status_code == 404
 
 
 @SQLITE
