@@ -9,7 +9,7 @@
 -- ARGV[2]  per limit: kind, metric, quota, capacity, period in ms (0: a month), 1 if charged at admission
 -- ARGV[3]  what is asked of each metric, or was taken
 -- ARGV[4]  per limit the state last seen, (used, mark); to settle without a record, what was held:
---          per limit the mark, then the amount of each metric
+--          per limit the quota, then per limit the mark, then the amount of each metric
 -- ARGV[5]  per limit what was taken while we were away, (used, mark); or ''
 -- ARGV[6]  what the record says before what is held, for a gateway that settles for another
 -- Numbers are eight bytes, big-endian, one after the other, and so are states as they are kept
@@ -109,13 +109,15 @@ local function charged(at, used, mark, amount)
   return min(BOUND, amount), window_end(shape[at + 4])
 end
 
-local function settled(at, used, mark, held, held_mark, actual)
+local function settled(at, used, mark, hold, actual)
+  local held, held_mark = hold.amount, hold.mark
   local unused = held - actual
   if shape[at] == BUCKET then
     used, mark = leaked(shape[at + 2], used, mark)
     unused = unused * shape[at + 4]
     if unused > 0 then
-      local refill = shape[at + 2] * (mark - held_mark)
+      -- The quota may have changed since: the higher one never gives back too much.
+      local refill = max(shape[at + 2], hold.quota) * (mark - held_mark)
       unused = min(unused, max(0, held * shape[at + 4] - refill))
     end
     return min(BOUND, max(0, used - unused)), mark
@@ -204,8 +206,10 @@ local function decide()
     is_admitted = is_admitted and waits[place] == 0
   end
   if not is_admitted then return answer(0) end
+  local quotas = {}
   for place = 1, count do
     local at = place * 6 - 5
+    quotas[place] = shape[at + 2]
     if shape[at] == CONCURRENCY then
       redis.call('ZADD', KEYS[place], now, record)
       redis.call('PEXPIRE', KEYS[place], HOUR)
@@ -218,7 +222,7 @@ local function decide()
       if before > 0 or used[place] > 0 then write(place, at) end
     end
   end
-  redis.call('SET', record, ARGV[6] .. packed(marks) .. ARGV[3], 'PX', UNSETTLED)
+  redis.call('SET', record, ARGV[6] .. packed(quotas) .. packed(marks) .. ARGV[3], 'PX', UNSETTLED)
   return answer(1)
 end
 
@@ -230,17 +234,22 @@ local function settle()
     if not holds then return answer(0) end
     redis.call('DEL', record)
   end
-  holds = numbers(string.sub(holds, -(count + 6) * 8))
+  holds = numbers(string.sub(holds, -(2 * count + 6) * 8))
   for place = 1, count do
     local at = place * 6 - 5
     local metric = shape[at + 1]
     if shape[at] == CONCURRENCY then
       used[place] = used[place] - redis.call('ZREM', KEYS[place], record)
     else
-      local held, before, mark = holds[count + metric] * shape[at + 5], used[place], marks[place]
+      local before, mark = used[place], marks[place]
+      local hold = {
+        amount = holds[2 * count + metric] * shape[at + 5],
+        mark = holds[count + place],
+        quota = holds[place],
+      }
       -- Who took what was held leaves it as it is.
-      if held ~= amounts[metric] then
-        used[place], marks[place] = settled(at, before, mark, held, holds[place], amounts[metric])
+      if hold.amount ~= amounts[metric] then
+        used[place], marks[place] = settled(at, before, mark, hold, amounts[metric])
         if used[place] ~= before or marks[place] ~= mark then write(place, at) end
       end
     end

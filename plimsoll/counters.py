@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from plimsoll import spool
 from plimsoll.clock import SteadyTime
-from plimsoll.contract.limits import Cell, Kind
-from plimsoll.contract.windows import EMPTY, State
+from plimsoll.contract.limits import Kind, Limit
+from plimsoll.contract.windows import EMPTY, State, gauge_of
 from plimsoll.spool import Metered
 from plimsoll.store import Store
 from plimsoll.usage import Tally
@@ -28,12 +28,16 @@ class Counter:
     Where gateways count together, `state` follows the shared counter, on our clock; `seen` is the
     shared one as last seen, on its server's clock. `before` is what `state` was when we began to
     count alone: the difference has to be told. Requests in flight are our own in `state`, all in
-    `seen`.
+    `seen`. `limit` is what was planned for it last: requests that were admitted under another quota
+    are settled by this one.
     """
 
-    __slots__ = ("__weakref__", "before", "is_kept", "name", "owner", "seen", "seen_us", "state")
+    __slots__ = (
+        *("__weakref__", "before", "gauge", "is_kept", "limit", "name", "owner", "seen"),
+        *("seen_us", "state"),
+    )
 
-    def __init__(self, owner: str, name: str, state: State, *, is_kept: bool) -> None:
+    def __init__(self, owner: str, name: str, state: State, *, limit: Limit, is_kept: bool) -> None:
         self.owner = owner
         self.name = name
         self.state = state
@@ -42,6 +46,11 @@ class Counter:
         self.before: State | None = None
         # Requests in flight end with the process; what counts them is not saved.
         self.is_kept = is_kept
+        self.stand_under(limit)
+
+    def stand_under(self, limit: Limit) -> None:
+        """Go on under these values, whatever they were."""
+        self.limit, self.gauge = limit, gauge_of(limit)
 
 
 class LocalCounters:
@@ -58,8 +67,9 @@ class LocalCounters:
         self.dirty: dict[Counter, PlannedLimit] = {}
         self.tally = Tally()
 
-    def get(self, owner: str, cell: Cell) -> Counter:
-        """The counter of an organisation's or a lineage's limit."""
+    def get(self, owner: str, limit: Limit) -> Counter:
+        """The counter of an organisation's or a lineage's limit, which it stands under from now on."""
+        cell = limit.cell
         name = f"{owner}:{cell.model}:{cell.metric}:{cell.kind}:{cell.period}"
         with self._lock:
             counter = self._counters.get(name)
@@ -69,8 +79,16 @@ class LocalCounters:
                 if cell.kind is Kind.BUCKET:
                     mark = min(mark, int(self._steady.now() * 1000))
                 kept = cell.kind is not Kind.CONCURRENCY
-                counter = self._counters[name] = Counter(owner, name, (used, mark), is_kept=kept)
+                counter = Counter(owner, name, (used, mark), limit=limit, is_kept=kept)
+                self._counters[name] = counter
+            elif counter.limit != limit:
+                counter.stand_under(limit)
             return counter
+
+    def known(self, name: str) -> Counter | None:
+        """A counter that somebody holds, or that is unsaved."""
+        with self._lock:
+            return self._counters.get(name)
 
     def save(self, lock: threading.Lock, times: tuple[int, int], **meta: int) -> None:
         """Write what changed since the last call, and what was counted; `lock` guards both.

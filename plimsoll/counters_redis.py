@@ -124,8 +124,8 @@ class SharedCounters:
     ) -> Answer | None:
         """Say what was taken instead of what was held, as the record says.
 
-        None if the server is away; it is done when it is back. Without a record `held` says, after
-        the marks of all limits, what was held of each metric; that is never done later.
+        None if the server is away; it is done when it is back. Without a record `held` says, after the
+        quotas and the marks of all limits, what was held of each metric; that is never done later.
         """
         states = struct.pack(f">{len(held)}q", *held)
         sent = route.packet(b"settle", record, amounts=took, states=states)

@@ -31,7 +31,7 @@ def bulk(text: bytes) -> bytes:
 
 # The head of a route, the record, the act, what is asked, states, what is our own, and a note.
 _CALL = b"%b$%d\r\n%b\r\n%b$48\r\n%b\r\n" + 3 * b"$%d\r\n%b\r\n"
-_AMOUNTS = struct.Struct(">6q")
+_AMOUNTS = _SHAPE = struct.Struct(">6q")
 
 
 class Answer(NamedTuple):
@@ -91,6 +91,12 @@ def key_of(owner: str, counter: str) -> bytes:
     return f"plim:{{{org}}}{colon}{rest}:{counter}".encode()
 
 
+def counter_name(key: bytes) -> str:
+    """What a gateway calls the counter of a key; not that of requests in flight, which has no quota."""
+    org, _, rest = key.decode().removeprefix("plim:{").partition("}")
+    return org + rest
+
+
 def record_key(decision_id: str, org: str) -> bytes:
     """The key of an admitted request until it is settled."""
     return f"plim:{{{org}}}:decision:{decision_id}".encode()
@@ -100,7 +106,21 @@ def shape_of(limit: Limit, metric: int, *, is_charged: bool) -> bytes:
     """A limit as the script knows it; `metric` is its place in `METRIC_ORDER`."""
     kind, period = limit.cell.kind, limit.cell.period
     unit = period * 1000 if isinstance(period, int) else 0
-    capacity = limit.quota if limit.burst is None else limit.burst if limit.quota else 0
-    return struct.pack(
-        ">6q", _KINDS[kind], metric + 1, limit.quota, capacity, unit, int(is_charged)
-    )
+    values = (limit.quota, _capacity(limit))
+    return _SHAPE.pack(_KINDS[kind], metric + 1, *values, unit, int(is_charged))
+
+
+def shapes_now(shapes: bytes, limits: Sequence[Limit | None]) -> bytes:
+    """The shapes with the quotas of these limits, where they are known."""
+    now = []
+    for place, limit in enumerate(limits):
+        shape = shapes[place * _SHAPE.size : (place + 1) * _SHAPE.size]
+        if limit is not None:
+            kind, metric, _, _, unit, charged = _SHAPE.unpack(shape)
+            shape = _SHAPE.pack(kind, metric, limit.quota, _capacity(limit), unit, charged)
+        now.append(shape)
+    return b"".join(now)
+
+
+def _capacity(limit: Limit) -> int:
+    return limit.quota if limit.burst is None else limit.burst if limit.quota else 0

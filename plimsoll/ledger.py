@@ -224,7 +224,8 @@ class Ledger:
     def settle_one(self, each: PlannedLimit, hold: Hold, *, actual: int, at: int) -> None:
         """The same for one limit, at its own clock's milliseconds."""
         counter = each.counter
-        counter.state = each.gauge.settle(counter.state, hold, actual=actual, now_ms=at)
+        # By the quota of today: the old one would undo what has changed since the admission.
+        counter.state = counter.gauge.settle(counter.state, hold, actual=actual, now_ms=at)
         # A plan made since, perhaps of another tier, says better under what it stands.
         self.counters.dirty.setdefault(counter, each)
 

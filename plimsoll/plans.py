@@ -183,7 +183,7 @@ class Planner:
             name=name,
             limit=limit,
             gauge=gauge_of(limit),
-            counter=self._counters.get(owner, limit.cell),
+            counter=self._counters.get(owner, limit),
             metric=METRIC_ORDER[limit.cell.metric],
             is_bucket=limit.cell.kind is Kind.BUCKET,
             is_charged=METRICS[limit.cell.metric].counted is not Counted.SETTLED,

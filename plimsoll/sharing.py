@@ -17,7 +17,15 @@ import orjson
 from plimsoll.contract.windows import Hold, State
 from plimsoll.counters import Counter
 from plimsoll.counters_redis import SharedCounters
-from plimsoll.counters_script import Answer, Route, key_of, record_key, shape_of
+from plimsoll.counters_script import (
+    Answer,
+    Route,
+    counter_name,
+    key_of,
+    record_key,
+    shape_of,
+    shapes_now,
+)
 from plimsoll.ledger import IN_FLIGHT, Asked, Ledger, Reservation, Took, Verdict, taken
 from plimsoll.plans import PlannedLimit
 from plimsoll.usage import place_of
@@ -139,6 +147,8 @@ class Sharing:
             return False
         asked, keys, shapes = _read_record(found)
         actual = taken(asked.amounts, took, failed=failed)
+        known = [ledger.counters.known(counter_name(key)) for key in keys]
+        shapes = shapes_now(shapes, [None if each is None else each.limit for each in known])
         answer = self.shared.settle(Route(keys, shapes), record, took=actual)
         if answer is not None and not answer.is_done:
             return False
@@ -163,7 +173,7 @@ class Sharing:
     ) -> bool:
         plan = self._plan(reservation.limits)
         record = record_key(decision_id, plan.org)
-        answer = self.shared.settle(plan.route, record, took=actual)
+        answer = self.shared.settle(_route_now(plan), record, took=actual)
         times = ledger.times()
         with ledger.lock:
             if answer is not None and answer.is_done:
@@ -192,12 +202,13 @@ class Sharing:
         if not told:
             return
         plan = _Plan.of([each for each, _ in told])
+        quotas = [hold.quota for _, hold in told]
         marks = [hold.mark + self._ahead_ms * each.is_bucket for each, hold in told]
         answer = self.shared.settle(
-            plan.route,
+            _route_now(plan),
             record_key(decision_id, plan.org),
             took=actual,
-            held=(*marks, *reservation.asked.amounts),
+            held=(*quotas, *marks, *reservation.asked.amounts),
         )
         with ledger.lock:
             if answer is not None:
@@ -271,6 +282,14 @@ class Sharing:
         return ours
 
 
+def _route_now(plan: _Plan) -> Route:
+    # As admitted, but by the quotas of today.
+    now = [each.counter.limit for each in plan.limits]
+    if all(each.limit == limit for each, limit in zip(plan.limits, now, strict=True)):
+        return plan.route
+    return Route(plan.route.keys, shapes_now(plan.route.shapes, now))
+
+
 def _read_record(found: bytes) -> tuple[Asked, list[bytes], bytes]:
     """Who asked for what, and the keys and shapes of the limits, as a record says."""
     who, what, held = found.split(b"\n", 2)
@@ -288,9 +307,9 @@ def _take_back(untold: list[tuple[Counter, State]]) -> None:
 def _settle_both(each: PlannedLimit, hold: Hold, *, actual: int, at: int) -> None:
     # The shared counters will settle it too, so it is no difference that has to be told.
     counter = each.counter
-    counter.state = each.gauge.settle(counter.state, hold, actual=actual, now_ms=at)
+    counter.state = counter.gauge.settle(counter.state, hold, actual=actual, now_ms=at)
     if counter.before is not None:
-        counter.before = each.gauge.settle(counter.before, hold, actual=actual, now_ms=at)
+        counter.before = counter.gauge.settle(counter.before, hold, actual=actual, now_ms=at)
 
 
 def _key(each: PlannedLimit) -> bytes:

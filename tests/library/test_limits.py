@@ -288,6 +288,37 @@ def test_a_grant_never_lowers_and_opens_no_limit(make_gate: MakeGate) -> None:
     assert [(each.name, each.quota) for each in gate.readings()] == [("build.m.requests.1m", 5)]
 
 
+def test_requests_in_flight_are_settled_by_the_quota_of_today(make_gate: MakeGate) -> None:
+    gate = make_gate({**OUTPUT, "quota": 60, "burst": 1000})
+    values = {"metric": "output_tokens", "quota": 60_000, "until": None}
+    granted = {**grant(gate, **values), "burst": 1000}
+    gate.portal.change(gate.org, grants=[granted])
+    gate.rig.level()
+    lowered, _ = gate.ask(max_tokens=1000)
+    gate.portal.change(gate.org, grants=[])
+    gate.rig.level()
+    gate.clock.advance(10)
+    assert gate.used() == {"build.m.output_tokens.1m": 990}
+
+    gate.settle(lowered, output_tokens=999)
+
+    assert gate.used() == {"build.m.output_tokens.1m": 990}
+
+
+def test_what_has_leaked_by_a_raised_quota_is_not_given_back(make_gate: MakeGate) -> None:
+    gate = make_gate({**OUTPUT, "quota": 60, "burst": 1000})
+    first, _ = gate.ask(max_tokens=1000)
+    values = {"metric": "output_tokens", "quota": 60_000, "until": None}
+    gate.portal.change(gate.org, grants=[{**grant(gate, **values), "burst": 1000}])
+    gate.rig.level()
+    gate.clock.advance(1)
+    assert gate.ask(max_tokens=1000)[0]
+
+    gate.settle(first, output_tokens=0)
+
+    assert gate.used() == {"build.m.output_tokens.1m": 1000}
+
+
 def cap(**fields: object) -> dict[str, object]:
     values = {"model": "m", "metric": "requests", "kind": "bucket", "period": 60, "quota": 2}
     made = {**values, **fields}

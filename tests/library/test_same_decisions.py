@@ -164,3 +164,89 @@ def test_the_largest_numbers_stay_exact(world: World, quota: int, share: int, wa
         clock.advance_ms(waited)
     act(twins, "settle", 0, None, 2**53 - 1, False)  # noqa: FBT003 - as the others are written
     act(twins, "ask", (0, 1), [1])
+
+
+class Passed:
+    """What one bucket let through since its quota last changed."""
+
+    def __init__(self, twins: Twins, place: int) -> None:
+        self._twins, self._place = twins, place
+        # What each request took, and when it came; settled requests took what they said.
+        self.took: list[list[int]] = []
+
+    def ask(self, amount: int) -> bool:
+        here, there = self._twins.ask((0, amount), [self._place])
+        assert (here.waits, here.states) == (there.waits, there.states)
+        if here.decision_id:
+            self.took.append([self._twins.clock.at_ms, amount])
+        return bool(here.decision_id)
+
+    def settle(self, number: int, part: int) -> None:
+        if not self.took:
+            return
+        number %= len(self.took)
+        amount = self.took[number][1] * part // 100
+        if all(self._twins.settle(number, Took(None, amount, 0), failed=False)):
+            self.took[number][1] = amount
+        here_used, there_used = self._twins.read()
+        assert here_used == there_used
+
+    def excess(self, since_ms: int) -> int:
+        """By how much, at most, it let through more than burst and refill; above 0 it is too much."""
+        unit, (quota, burst) = CELLS[self._place][2] * 1000, self._twins.values[self._place]  # type: ignore[operator]
+        worst = 0
+        for first, (start, _) in enumerate(self.took):
+            total = 0
+            for end, took in self.took[first:] if start >= since_ms else []:
+                total += took * unit
+                worst = max(worst, total - (burst or 0) * unit - quota * (end - start))
+        return worst
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("ask"), st.sampled_from([1, 40, 299, 300])),
+    st.tuples(st.just("settle"), st.tuples(st.integers(0, 30), st.sampled_from([0, 10, 99, 100]))),
+    st.tuples(st.just("wait"), st.sampled_from([1, 50, 999, 2100, 7000])),
+)
+HISTORIES = st.lists(STEPS, max_size=12)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=QUIET)
+@given(
+    quotas=st.tuples(*2 * [st.sampled_from([1, 10, 1000, 100_000])]),
+    before=HISTORIES,
+    after=HISTORIES,
+)
+@example(  # lowered: what is in flight leaks by the new quota
+    quotas=(60_000, 1),
+    before=[("ask", 300)],
+    after=[("wait", 999), ("settle", (0, 99)), ("ask", 300), ("ask", 299), ("ask", 300)],
+)
+@example(  # raised: what has leaked by the new quota is not given back
+    quotas=(1, 100_000),
+    before=[("ask", 300)],
+    after=[("wait", 999), ("ask", 300), ("settle", (0, 0)), ("ask", 299)],
+)
+def test_a_quota_that_changes_under_requests_in_flight_lets_no_more_through(
+    world: World,
+    quotas: tuple[int, int],
+    before: list[tuple[str, object]],
+    after: list[tuple[str, object]],
+) -> None:
+    clock, make = world
+    clock.move_to(1_795_400_000_000)
+    twins = make()
+    passed = Passed(twins, 1)
+
+    for quota, history in zip(quotas, (before, after), strict=True):
+        twins.set_quota(1, quota, 300)
+        changed_at = clock.at_ms
+        for name, how in history:
+            if name == "ask":
+                passed.ask(how)  # type: ignore[arg-type]
+            elif name == "settle":
+                passed.settle(*how)  # type: ignore[misc]
+            else:
+                clock.advance_ms(how)  # type: ignore[arg-type]
+
+    assert passed.excess(changed_at) <= 0

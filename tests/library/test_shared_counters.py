@@ -156,6 +156,28 @@ def test_any_gateway_settles_what_another_admitted_and_only_once(
     assert (sum(row.requests for row in rows), sum(row.output_tokens for row in rows)) == (1, 30)
 
 
+def test_whoever_settles_does_so_by_the_quota_of_today(gates: MakeGates, valkey: Valkey) -> None:
+    made = gates({"metric": "output_tokens", "quota": 60, "burst": 1000})
+    values = {"model": "m", "metric": "output_tokens", "kind": "bucket", "period": 60}
+    grant = {**values, "quota": 600_000, "burst": 1000, "id": "grt_1", "from": 1, "until": None}
+    made.portal.change(made.org, grants=[grant])
+    one, two = made.open("one", valkey), made.open("two", valkey)
+    first, second = one.ask(max_tokens=500), two.ask(max_tokens=500)
+    made.portal.change(made.org, grants=[])
+    for gate in (one, two):
+        gate.rig.level()
+        gate.used()
+    used = one.used()["output_tokens"]
+    assert used > 0
+
+    # By the quota before all would have leaked meanwhile.
+    time.sleep(0.1)
+    assert two.settle(first, output_tokens=499)
+    assert two.settle(second, output_tokens=499)
+
+    assert used - 10 <= one.used()["output_tokens"] <= used
+
+
 def test_keys_and_expiry_are_as_published(gates: MakeGates, valkey: Valkey) -> None:
     cap = {"model": "m", "metric": "requests", "kind": "bucket", "period": 60, "quota": 5}
     made = gates({"model": "*", **HOUR, "quota": 9}, {"quota": 9, "burst": 27_000})

@@ -138,7 +138,7 @@ class Twins:
             name=cell.name,
             limit=limit,
             gauge=gauge_of(limit),
-            counter=ledger.counters.get(self._org, cell),
+            counter=ledger.counters.get(self._org, limit),
             metric=METRIC_ORDER[cell.metric],
             is_bucket=cell.kind is Kind.BUCKET,
             is_charged=METRICS[cell.metric].counted is not Counted.SETTLED,
