@@ -91,14 +91,11 @@ class Sharing:
             if answer is None:
                 _take_back(untold)
                 return None
-            states = self._follow(limits, answer, times)
+            states = self._follow(limits, answer, times, admitted=int(answer.is_done))
             now_ms = answer.now_us // 1000
             if not answer.is_done:
                 ledger.note_refused(limits, answer.waits, place=place)
                 return Verdict("", answer.states, (now_ms, now_ms), answer.waits)
-            for each in limits:
-                if each.metric == IN_FLIGHT:
-                    each.counter.state = each.gauge.charge(each.counter.state, 1, now_ms)
             reservation = Reservation(asked, times[1], limits, states, is_shared=True)
             ledger.note_admitted(decision_id, reservation, place=place)
         return Verdict(decision_id, answer.states, (now_ms, now_ms), ())
@@ -176,12 +173,13 @@ class Sharing:
         answer = self.shared.settle(_route_now(plan), record, took=actual)
         times = ledger.times()
         with ledger.lock:
-            if answer is not None and answer.is_done:
-                self._follow(reservation.limits, answer, times)
             for each, hold in reservation.holds(actual):
                 if answer is None or each.metric == IN_FLIGHT:
                     at = times[each.is_bucket]
                     _settle_both(each, hold, actual=actual[each.metric], at=at)
+            # Afterwards, since what the answer says of requests in flight is without this one.
+            if answer is not None and answer.is_done:
+                self._follow(reservation.limits, answer, times)
             for each in reservation.limits:
                 ledger.counters.dirty.setdefault(each.counter, each)
         return answer is None or answer.is_done
@@ -264,9 +262,14 @@ class Sharing:
         return own
 
     def _follow(
-        self, limits: Sequence[PlannedLimit], answer: Answer, times: tuple[int, int]
+        self,
+        limits: Sequence[PlannedLimit],
+        answer: Answer,
+        times: tuple[int, int],
+        *,
+        admitted: int = 0,
     ) -> list[State]:
-        """Let our counters follow; answers the states by our own clocks."""
+        """Let our counters follow, `admitted` in flight anew; answers the states by our own clocks."""
         now_ms = answer.now_us // 1000
         ahead = self._ahead_ms = now_ms - times[1]
         ours: list[State] = []
@@ -274,10 +277,15 @@ class Sharing:
             counter = each.counter
             local = (state[0], state[1] - ahead) if each.is_bucket else state
             ours.append(local)
-            if 0 < counter.seen_us - answer.now_us < _OVERTAKEN_US:
-                continue
-            counter.seen, counter.seen_us = state, answer.now_us
-            if counter.before is None and each.metric != IN_FLIGHT:
+            is_late = 0 < counter.seen_us - answer.now_us < _OVERTAKEN_US
+            if not is_late:
+                counter.seen, counter.seen_us = state, answer.now_us
+            if each.metric == IN_FLIGHT:
+                # No more of ours than there are of all: others settle what we admitted.
+                ours_before = counter.state[0]
+                known = ours_before if is_late else min(ours_before, state[0] - admitted)
+                counter.state = (known + admitted, 0)
+            elif counter.before is None and not is_late:
                 counter.state = local
         return ours
 

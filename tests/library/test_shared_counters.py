@@ -135,6 +135,24 @@ def test_requests_in_flight_are_counted_over_all_gateways(gates: MakeGates, valk
     assert not one.ask()
 
 
+def test_what_others_settled_is_not_in_flight_when_the_server_goes_away(
+    gates: MakeGates, frail_valkey: Valkey
+) -> None:
+    flight = {"metric": "concurrent_requests", "kind": "concurrency", "period": None, "quota": 2}
+    made = gates(flight)
+    one, two = made.open("one", frail_valkey), made.open("two", frail_valkey)
+    for _ in range(5):
+        assert two.settle(one.ask())
+    still, over = one.ask(), one.ask()
+    assert one.settle(over)
+
+    frail_valkey.kill()
+
+    assert [bool(one.ask()), bool(one.ask())] == [True, False]
+    assert one.settle(still)
+    assert one.ask()
+
+
 def test_any_gateway_settles_what_another_admitted_and_only_once(
     gates: MakeGates, valkey: Valkey
 ) -> None:
