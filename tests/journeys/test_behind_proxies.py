@@ -250,7 +250,8 @@ def test_a_suspended_organisation_is_403(street: Street):
 
 def test_a_caller_cannot_name_another_organisation_or_decision(street: Street, tmp_path: Path):
     """Under either spelling: many servers read X_Plimsoll_Org as X-Plimsoll-Org."""
-    names = [f"X-Plimsoll-{name}" for name in ("Decision", "Org", "Key", "Environment", "Observed")]
+    ours = ("Decision", "Org", "Key", "Environment", "Observed", "Status", "Problem")
+    names = [f"X-Plimsoll-{name}" for name in ours]
     lies = dict.fromkeys([*names, *(name.replace("-", "_") for name in names)], "a lie")
     fields = {"X-Model": "m", "X-Max-Tokens": "100", "x-api-key": street.key().secret}
     check = int(street.service.url.rpartition(":")[2])
