@@ -10,7 +10,6 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import plimsoll
@@ -19,7 +18,6 @@ from portal.operations import policy, queries
 from portal.sync.hub import Hub
 from portal.sync.policy import GatewayState
 from portal.sync.queries import GatewayRow, get_head, list_gateways
-from portal.usage.models import UsageCursor
 
 
 @dataclass(frozen=True)
@@ -157,8 +155,8 @@ def _gateways(session: Session, rows: list[GatewayRow]) -> Iterator[tuple[Metric
     problems = [(row.name, policy.log_problem(row.health, row.nacks)) for row in heard]
     yield PROBLEM, [((name, code), 1) for name, code in problems if code is not None]
     names = {row.id: row.name for row in rows}
-    cursors = session.execute(select(UsageCursor.gateway_id, UsageCursor.seq))
-    yield BATCHES, [((names[each],), seq) for each, seq in cursors if each in names]
+    batches = queries.list_batches(session).items()
+    yield BATCHES, [((names[each],), seq) for each, seq in batches if each in names]
 
 
 def _outbox(session: Session) -> Iterator[tuple[Metric, Iterable[Value]]]:

@@ -2,26 +2,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
 from portal.core import clock
 from portal.core.outbox import ATTEMPTS_MAX, Mail
 from portal.core.seal import SyncCommit, SyncRecord
+from portal.keys.models import ApiKey
 from portal.operations import policy
 from portal.operations.models import Alert, AlertWatch, FailingJob, Kind
 from portal.operations.policy import Condition, Outbox
-from portal.sync.models import Gateway
+from portal.sync.models import Gateway, SyncAck
 from portal.sync.policy import GatewayState
 from portal.sync.queries import GatewayRow, list_gateways
 from portal.transparency.models import LogEntry, LogHead
+from portal.usage.models import UsageCursor
 from portal.web.filters import instant, plural
 
 CLOSED_SHOWN = 50
 EVENT = "alert:"
 UNACKNOWLEDGED_AFTER = timedelta(seconds=1)
-REVOKED = '"state":"revoked"'
 
 
 @dataclass(frozen=True)
@@ -211,20 +212,33 @@ def get_unacknowledged(session: Session) -> Unacknowledged:
 
     A gateway that never held a state cannot accept a key either: it does not count.
     """
-    lowest = session.scalar(
-        select(func.min(Gateway.acknowledged)).where(Gateway.removed_at.is_(None))
-    )
-    if lowest is None:
-        return Unacknowledged(0, None)
-    count, oldest_at = session.execute(
-        select(func.count(), func.min(SyncCommit.committed_at))
-        .select_from(SyncRecord)
-        .join(SyncCommit, SyncCommit.revision == SyncRecord.revision)
-        .where(
-            SyncRecord.revision > lowest,
-            SyncRecord.kind == "key",
-            SyncRecord.data.contains(REVOKED),
-            SyncCommit.committed_at <= clock.now() - UNACKNOWLEDGED_AFTER,
+    slowest = session.execute(
+        select(Gateway.acknowledged, SyncCommit.committed_at, SyncAck.received_at)
+        .outerjoin(SyncCommit, SyncCommit.revision == Gateway.acknowledged)
+        .outerjoin(
+            SyncAck,
+            and_(SyncAck.gateway_id == Gateway.id, SyncAck.revision == Gateway.acknowledged),
         )
-    ).one()
+        .where(Gateway.removed_at.is_(None), Gateway.acknowledged.is_not(None))
+        .order_by(Gateway.acknowledged)
+        .limit(1)
+    ).first()
+    if slowest is None:
+        return Unacknowledged(0, None)
+    query = select(func.count(), func.min(ApiKey.revoked_at)).where(
+        ApiKey.revoked_at <= clock.now() - UNACKNOWLEDGED_AFTER
+    )
+    if slowest.committed_at is None:
+        # A new epoch has written every record anew: what it acknowledged before, it still holds.
+        query = query.where(ApiKey.revoked_at > slowest.received_at)
+    else:
+        query = query.join(
+            SyncRecord, and_(SyncRecord.kind == "key", SyncRecord.id == ApiKey.id)
+        ).where(SyncRecord.revision > slowest.acknowledged)
+    count, oldest_at = session.execute(query).one()
     return Unacknowledged(count, oldest_at)
+
+
+def list_batches(session: Session) -> dict[str, int]:
+    """How many batches of usage were taken of each gateway's present start, by its id."""
+    return dict(session.execute(select(UsageCursor.gateway_id, UsageCursor.seq)).all())

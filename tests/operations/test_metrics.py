@@ -6,6 +6,7 @@ from ipaddress import ip_network
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from portal.core.actor import CLI
 from portal.core.db import transaction
 from portal.core.outbox import Message, queue_mail
 from portal.factory import create_app, create_sync_app
@@ -13,6 +14,7 @@ from portal.keys.commands import revoke_key
 from portal.keys.models import ApiKey
 from portal.operations.metrics import METRICS
 from portal.orgs.models import Org
+from portal.sync.commands import rebuild
 from tests.support.factories import make_key
 from tests.support.wire import Copy, Line, Wire, enrol
 
@@ -119,6 +121,25 @@ def test_a_revocation_counts_until_each_gateway_holds_it(scrape, app, sessions, 
     second.report(second.pull(copies[1]).cursor)
 
     assert scrape()[("plimsoll_revocations_unacknowledged",)] == 0
+
+
+def test_after_a_new_epoch_only_what_was_revoked_since_counts(
+    scrape, wire, sessions, cast, key, clock
+):
+    revoke(sessions, cast, key)
+    wire.report(wire.pull(Copy()).cursor)
+    clock.advance(seconds=10)
+    with sessions() as session, transaction(session):
+        rebuild(session, actor=CLI)
+        later = make_key(session, org=session.get_one(Org, cast.acme.id)).key.id
+    assert scrape()[("plimsoll_revocations_unacknowledged",)] == 0
+
+    revoke(sessions, cast, later)
+    clock.advance(seconds=4)
+
+    said = scrape()
+    assert said[("plimsoll_revocations_unacknowledged",)] == 1
+    assert said[("plimsoll_revocations_unacknowledged_oldest_seconds",)] == 4
 
 
 def test_mail_log_usage_and_alerts_are_counted(scrape, sessions, app, catalog, clock, watched):
