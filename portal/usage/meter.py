@@ -95,11 +95,13 @@ def gauge(limit: Limit, counters: Iterable[MeterCounter], at: int) -> Gauge:
         newest["" if counter.is_shared else counter.gateway_id] = counter
     used = {name: _used(limit, counter, at) for name, counter in newest.items()}
     busy = [counter for name, counter in newest.items() if used[name]]
+    is_bucket = limit.cell.kind is Kind.BUCKET
+    full = [end for each in busy if is_bucket and (end := _full_at(limit, each)) is not None]
     return Gauge(
         limit=limit,
         used=sum(used.values()),
         gateways=len(newest),
-        full_at=max((each.full_at for each in busy if each.full_at is not None), default=None),
+        full_at=max(full, default=None),
         resets_at=max(
             (each.resets_at for each in busy if each.resets_at is not None), default=None
         ),
@@ -134,13 +136,31 @@ def cap_gauges(
 def _used(limit: Limit, counter: MeterCounter, at: int) -> int:
     if limit.cell.kind is Kind.WINDOW:
         return counter.used if counter.resets_at is not None and at < counter.resets_at else 0
-    if limit.cell.kind is Kind.CONCURRENCY or counter.full_at is None:
+    if limit.cell.kind is Kind.CONCURRENCY:
         return counter.used
-    left, whole = counter.full_at - at, counter.full_at - counter.at
-    if left <= 0 or whole <= 0:
-        return 0
+    whole = _to_refill(limit, counter)
+    # As at a gate, which refills by the present quota for all the time since.
+    left = whole - max(0, at - counter.at) * limit.quota
     # Rounded up, as gateways do: it never says less than stands at the gate.
-    return min(counter.used, -(-counter.used * left // whole))
+    return -(-counter.used * left // whole) if left > 0 else 0
+
+
+def _to_refill(limit: Limit, counter: MeterCounter) -> int:
+    """What a bucket had to refill when it was told, in units that its quota is per second.
+
+    It was told in whole seconds: under another quota the last of them may be a long time.
+    """
+    if counter.full_at is None:
+        return counter.used * int(limit.cell.period or 0)
+    is_changed = limit.quota != counter.quota
+    return (counter.full_at - counter.at + is_changed) * counter.quota
+
+
+def _full_at(limit: Limit, counter: MeterCounter) -> int | None:
+    """When a bucket will be full again; under a quota of 0 never."""
+    if not limit.quota:
+        return None
+    return counter.at - (-_to_refill(limit, counter) // limit.quota)
 
 
 def _is_offered(in_force: Policy, cell: Cell) -> bool:

@@ -1,13 +1,14 @@
 """The job that warns: looks every few seconds at what the gateways told, and tells whom it concerns, once."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Select, case, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from plimsoll.contract.limits import Limit
+from plimsoll.contract.limits import Kind, Limit
 from portal.accounts.models import User
 from portal.core import clock
 from portal.core.db import Sessions, transaction
@@ -20,6 +21,7 @@ from portal.transparency.queries import policy
 from portal.usage import mails
 from portal.usage.alerts import USUAL, get_alerts, reached, window_end
 from portal.usage.meter import Gauge, meter
+from portal.usage.meter import gauge as gauge_of
 from portal.usage.models import AlertRules, MeterCounter, UsageWarning
 from portal.usage.shown import load_line
 
@@ -82,6 +84,28 @@ def _orgs_above(session: Session) -> Iterator[str]:
         passed = [each for each in wanted if used * 100 >= each * capacity]
         if max(passed, default=0) > known.get((org_id, name), 0):
             yield org_id
+    for org_id, each in _tightened(session, [each.limit for each in held]):
+        passed = reached(each, asked.get(org_id, USUAL))
+        if max(passed, default=0) > known.get((org_id, each.limit.cell.name), 0):
+            yield org_id
+
+
+def _tightened(session: Session, limits: Iterable[Limit]) -> Iterator[tuple[str, Gauge]]:
+    """How full buckets are that have a lower quota than they were told under: they last longer."""
+    by_name = {each.cell.name: each for each in limits if each.cell.kind is Kind.BUCKET}
+    counters = MeterCounter.owner == MeterCounter.org_id, MeterCounter.used > 0
+    told = select(MeterCounter.name, func.max(MeterCounter.quota)).where(*counters)
+    highest = session.execute(told.group_by(MeterCounter.name))
+    names = [name for name, quota in highest if name in by_name and quota > by_name[name].quota]
+    found: dict[tuple[str, str], list[MeterCounter]] = defaultdict(list)
+    if names:
+        for each in session.scalars(
+            select(MeterCounter).where(*counters, MeterCounter.name.in_(names))
+        ):
+            found[each.org_id, each.name].append(each)
+    now = clock.timestamp()
+    for (org_id, name), each_told in found.items():
+        yield org_id, gauge_of(by_name[name], each_told, now)
 
 
 def _told(percent: int) -> Select[str, str, int, int]:

@@ -1,8 +1,11 @@
 """Rows and packs are read as one, of one organisation alone; the meter is the gateways' own counters."""
 
+import random
+
 import pytest
 
 from plimsoll.contract.limits import Cell, Kind, Limit
+from plimsoll.contract.windows import gauge_of
 from portal.core import clock as core_clock
 from portal.core.db import transaction
 from portal.orgs.models import Org
@@ -93,14 +96,14 @@ def test_the_meter_adds_up_local_gateways_and_falls_as_the_bucket_does(
 ):
     now = int(clock.at.timestamp())
     other = Line(Wire(app, enrol(sessions, "gw-2")), clock)
-    used = {"used": 30, "quota": 50, "full_at": now + 36, "at": now}
+    used = {"used": 600, "quota": 1000, "full_at": now + 36, "at": now}
     line.send(counters=[[cast.acme.id, LIMIT, used]])
-    other.send(counters=[[cast.acme.id, LIMIT, used | {"used": 10, "full_at": now + 12}]])
+    other.send(counters=[[cast.acme.id, LIMIT, used | {"used": 200, "full_at": now + 12}]])
 
     at_once, later, at_end = (of(read(meter, now + seconds)) for seconds in (0, 18, 36))
 
-    assert (at_once.used, at_once.full_at, at_once.is_per_gateway) == (40, now + 36, True)
-    assert (later.used, later.full_at) == (15, now + 36)
+    assert (at_once.used, at_once.full_at, at_once.is_per_gateway) == (800, now + 36, True)
+    assert (later.used, later.full_at) == (300, now + 36)
     assert (at_end.used, at_end.full_at, at_end.heard_at) == (0, None, now)
 
 
@@ -152,3 +155,45 @@ def test_requests_in_flight_stand_until_they_end():
     counter = MeterCounter(gateway_id="gw", used=4, quota=5, at=0, is_shared=False)
 
     assert gauge(limit, [counter], 10_000).used == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "period"),
+    [(1000, 10, 86_400), (10, 1000, 86_400), (10**6, 1, 60), (10**6, 10**6, 60), (7, 0, 60)],
+)
+def test_a_bucket_under_another_quota_is_as_full_as_at_the_gate(old, new, period):
+    """The gate goes by the present quota for all the time since; told are whole seconds."""
+    chance = random.Random(old + new)  # noqa: S311 -- the same every time
+    cell = Cell("start", "m", "input_tokens", Kind.BUCKET, period)
+    before, after = (Limit(cell, quota, quota) for quota in (old, new))
+    gate = gauge_of(after)
+    for _ in range(200):
+        now = chance.randrange(10_000, 20_000)
+        state = gauge_of(before).charge((0, 0), chance.randint(1, old), now)
+        later = chance.randrange(now, 30_000)
+        state = gauge_of(before).charge(state, chance.randint(0, old), later)
+        told = MeterCounter(
+            gateway_id="gw",
+            used=gauge_of(before).used(state, later),
+            quota=old,
+            at=-(-later // 1000),
+            full_at=-(-gauge_of(before).free_at_ms(state, later) // 1000),
+            is_shared=False,
+        )
+        at = told.at + chance.randrange(3 * period)
+
+        found = gauge(after, [told], at)
+
+        at_gate = gate.used(state, at * 1000)
+        assert at_gate <= found.used <= at_gate + 2 + 2 * max(old, new) // period
+        assert (found.full_at is None) == (found.used == 0 or new == 0)
+        assert found.full_at is None or not gate.used(state, found.full_at * 1000)
+
+
+def test_a_bucket_told_of_under_a_quota_of_nothing_empties_when_there_is_one_again():
+    limit = Limit(Cell("start", "m", "requests", Kind.BUCKET, 60), 10, 10)
+    told = MeterCounter(gateway_id="gw", used=4, quota=0, at=100, is_shared=False)
+
+    found = [gauge(limit, [told], at) for at in (100, 106, 124)]
+
+    assert [(each.used, each.full_at) for each in found] == [(4, 124), (3, 124), (0, None)]

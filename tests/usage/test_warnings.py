@@ -1,11 +1,14 @@
 """Warnings before the wall: once per threshold and window, by mail and in the portal."""
 
+from datetime import timedelta
+
 import pytest
 
 from portal.core.db import transaction
 from portal.orgs.models import Org
 from portal.usage.alerts import USUAL, Alerts, get_alerts, set_alerts
 from portal.usage.warning import Watch, warn_all
+from tests.support.factories import make_grant
 from tests.support.wire import Line, Wire, enrol
 from tests.usage.reporting import REQUESTS, bucket, tell
 
@@ -189,3 +192,15 @@ def test_bad_input_is_said_beside_its_field_and_nothing_changes(as_ben, both_way
 
         assert form.submit(htmx=both_ways.is_htmx, status=422).errors["thresholds"]
     assert alerts() == Alerts()
+
+
+def test_a_bucket_that_a_lower_quota_filled_is_warned_of_once(line, cast, clock, warn, sessions):
+    """Told as full under a grant that ends: without it, what is used lasts longer than was told."""
+    with sessions() as session, transaction(session):
+        org = session.get_one(Org, cast.acme.id)
+        make_grant(session, org=org, quota=100_000, ends_at=clock.at + timedelta(seconds=10))
+    tell(line, cast.acme.id, REQUESTS, bucket(clock, 6000, quota=100_000))
+    assert warn() == 0
+    clock.advance(seconds=30)
+
+    assert (warn(), warn()) == (1, 0)
