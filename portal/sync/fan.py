@@ -19,29 +19,26 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from plimsoll.contract.records import bye_line, heartbeat_line
 from portal.core import clock
-from portal.core.db import reading
-from portal.sync import queries
 from portal.sync.errors import SnapshotRequired
 from portal.sync.hub import Head, Hub
-from portal.sync.stream import RETRY_MS, STREAM_SECONDS
+from portal.sync.stream import BLIND_SECONDS, RETRY_MS, Stay, find_valid_tokens
 
 log = logging.getLogger(__name__)
 
 # Heartbeats come in so many turns: heard by all at once, they would be answered by all at once.
 TURNS = 5
 SLOW_SECONDS = 30.0
-BLIND_SECONDS = 0.2
 
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """One open connection, ours alone. `token`: the digest of what it was opened with."""
+    """One open connection, ours alone. `is_over`: it must leave as soon as it can be told."""
 
     descriptor: int
-    token: str
+    stay: Stay
     is_chunked: bool
-    ends_at: float
     leave: Callable[[], None]
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +69,8 @@ class Fan:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._turn = 0
+        # Slow ones, each with a thread that waits for it.
+        self._apart: set[Stream] = set()
 
     def take(self, stream: Stream, head: Head) -> None:
         """Go on with a connection that has heard everything up to `head`."""
@@ -97,18 +96,11 @@ class Fan:
         while not self._hub.is_stopping:
             self._hub.wait_until(self._has_work, max(0.0, beats_at - time.monotonic()))
             self._let_in()
-            try:
-                self._spread()
-                if time.monotonic() >= beats_at:
-                    beats_at = time.monotonic() + self._hub.heartbeat_seconds / TURNS
-                    self._beat()
-            except SQLAlchemyError as error:
-                # Streams must outlive a database that restarts; they hear nothing meanwhile.
-                log.warning("streams wait for the database: %s", error)
-                time.sleep(BLIND_SECONDS)
-            except Exception:
-                # Nobody would start this loop again, and its streams would hold their places for good.
-                log.exception("streams wait: the loop that holds them failed")
+            is_well = _goes_well(self._spread)
+            if time.monotonic() >= beats_at:
+                beats_at = time.monotonic() + self._hub.heartbeat_seconds / TURNS
+                is_well &= _goes_well(self._beat)
+            if not is_well:
                 time.sleep(BLIND_SECONDS)
         self._let_in()
         for group in self._groups.values():
@@ -120,7 +112,11 @@ class Fan:
     def _let_in(self) -> None:
         while self._joining:
             stream, head = self._joining.popleft()
-            self._groups.setdefault(head, set()).add(stream)
+            self._apart.discard(stream)
+            if stream.is_over:
+                self._end({stream}, _Message.bye("ask again"))
+            else:
+                self._groups.setdefault(head, set()).add(stream)
 
     def _spread(self) -> None:
         """Bring every group that is behind to where the state stands."""
@@ -140,19 +136,19 @@ class Fan:
         """The heartbeat of those whose turn it is; here tokens are asked for (SYNC 2)."""
         self._turn = (self._turn + 1) % TURNS
         self._groups = {head: group for head, group in self._groups.items() if group}
-        if not self._groups:
+        if not self._groups and not self._apart:
             return
-        with reading(self._hub.sessions) as session:
-            valid = queries.list_valid_tokens(session)
-        now, told = time.monotonic(), clock.timestamp()
+        valid, now = find_valid_tokens(self._hub.sessions), clock.timestamp()
+        # One that is slow at every heartbeat must leave all the same.
+        for stream in self._apart.copy():
+            stream.is_over |= stream.stay.is_over(valid)
         for head, group in self._groups.items():
             due = {stream for stream in group if stream.descriptor % TURNS == self._turn}
-            line = heartbeat_line(rev=head.revision, digest=head.digest, now=told)
-            self._send(group, _Message.of(line), head=head, only=due)
-            due &= group
-            leaving = {each for each in due if each.token not in valid or now >= each.ends_at}
+            leaving = {stream for stream in due if stream.stay.is_over(valid)}
             group.difference_update(leaving)
             self._end(leaving, _Message.bye("ask again"))
+            line = heartbeat_line(rev=head.revision, digest=head.digest, now=now)
+            self._send(group, _Message.of(line), head=head, only=due - leaving)
 
     def _send(
         self,
@@ -184,10 +180,12 @@ class Fan:
         waiting = threading.Thread(
             target=self._wait_for, args=(stream, head, rest), name="sync-slow", daemon=True
         )
+        self._apart.add(stream)
         try:
             waiting.start()
         except RuntimeError:  # the system has no more threads
             log.warning("a stream that is slow was closed: no thread is left to wait for it")
+            self._apart.discard(stream)
             _close(stream)
 
     def _wait_for(self, stream: Stream, head: Head, rest: memoryview) -> None:
@@ -199,6 +197,7 @@ class Fan:
                     raise TimeoutError
                 rest = rest[os.write(stream.descriptor, rest) :]
         except OSError:
+            self._apart.discard(stream)
             _close(stream)
         else:
             self.take(stream, head)
@@ -212,15 +211,23 @@ class Fan:
             _close(stream)
 
 
-def opened(descriptor: int, *, token: str, is_chunked: bool, leave: Callable[[], None]) -> Stream:
+def _goes_well(step: Callable[[], None]) -> bool:
+    """Take a step of the loop. Nobody would start that again, and its streams would keep their places."""
+    try:
+        step()
+    except SQLAlchemyError as error:
+        # Streams must outlive a database that restarts: heartbeats go on.
+        log.warning("streams wait for the database: %s", error)
+        return False
+    except Exception:
+        log.exception("the loop that holds all streams goes on after an error")
+        return False
+    return True
+
+
+def opened(descriptor: int, *, stay: Stay, is_chunked: bool, leave: Callable[[], None]) -> Stream:
     """A connection of our own from another's, which may close its own."""
-    return Stream(
-        descriptor=os.dup(descriptor),
-        token=token,
-        is_chunked=is_chunked,
-        ends_at=time.monotonic() + STREAM_SECONDS,
-        leave=leave,
-    )
+    return Stream(os.dup(descriptor), stay=stay, is_chunked=is_chunked, leave=leave)
 
 
 def _close(stream: Stream) -> None:

@@ -4,9 +4,9 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from portal.core.secrets import digest
 from portal.sync.fan import Fan, opened
 from portal.sync.hub import Head
+from portal.sync.stream import Stay
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -63,7 +63,7 @@ class HandingOver:
                 return []
             stream = opened(
                 socket.fileno(),
-                token=digest(handover.token),
+                stay=Stay.begin(handover.token),
                 is_chunked=environ.get("SERVER_PROTOCOL") != "HTTP/1.0",
                 leave=handover.leave,
             )

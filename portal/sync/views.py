@@ -2,7 +2,6 @@ import functools
 from collections.abc import Iterator
 
 from flask import Blueprint, Flask, Response, jsonify, request
-from sqlalchemy.exc import SQLAlchemyError
 
 from plimsoll.contract.records import Cursor
 from portal.config import Settings
@@ -68,8 +67,7 @@ def state() -> Response:
     if is_open and handover:
         then = handover.accept(leave, token)
     elif is_open:
-        is_welcome = functools.partial(_is_welcome, sessions(), token)
-        then = functools.partial(stream.follow, hub=hub, is_welcome=is_welcome)
+        then = functools.partial(stream.follow, hub=hub, token=token)
     response = _answer(stream.lines(hub, start, then=then), is_packed=is_packed)
     if not (is_open and handover):
         # Not in the generator's `finally`: that never runs where nobody takes the first piece.
@@ -132,12 +130,3 @@ def _start(cursor: Cursor | None, *, at_least: int) -> Start:
     if revision is None:
         raise SnapshotRequired
     return Start(epoch=cursor.epoch, since=cursor.revision, head=revision)
-
-
-def _is_welcome(own_sessions: Sessions, token: str) -> bool:
-    try:
-        with reading(own_sessions) as own:
-            return queries.find_gateway_by_token(own, token) is not None
-    except SQLAlchemyError:
-        # No state can be read meanwhile; once the database answers again, the next heartbeat asks it.
-        return True

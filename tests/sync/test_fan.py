@@ -2,20 +2,22 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from plimsoll.contract.records import Cursor
 from portal.core import clock
 from portal.core.actor import CLI
 from portal.core.db import transaction
-from portal.core.secrets import digest
 from portal.orgs.models import Org
 from portal.sync.commands import rebuild, remove_gateway
 from portal.sync.fan import Fan, opened
 from portal.sync.handover import HANDOVER, HandingOver
 from portal.sync.hub import Head
+from portal.sync.stream import Stay
 from portal.sync.views import hub_of
 from tests.support.factories import make_key
 from tests.support.product import eventually
@@ -68,7 +70,7 @@ def watch(hub, fan, wire: Wire, sessions, cast) -> Iterator[Callable[[], Reader]
         near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         copy = wire.pull(Copy())
         stream = opened(
-            near.fileno(), token=digest(wire.token), is_chunked=False, leave=hub.enter()
+            near.fileno(), stay=Stay.begin(wire.token), is_chunked=False, leave=hub.enter()
         )
         near.close()
         fan.take(stream, Head.read(sessions))
@@ -91,10 +93,10 @@ def once(error: Exception, real: Callable[..., Any]) -> Callable[..., Any]:
     """`real`, but for the first call."""
     errors = [error]
 
-    def called(*values: Any) -> Any:
+    def called(*values: Any, **named: Any) -> Any:
         if errors:
             raise errors.pop()
-        return real(*values)
+        return real(*values, **named)
 
     return called
 
@@ -159,6 +161,25 @@ def test_whose_token_is_refused_leaves_after_a_heartbeat(hub, watch, sessions):
 
     assert reader.is_over
     eventually(lambda: hub.watching == 0)
+
+
+def test_whose_token_is_refused_leaves_even_if_it_is_never_done_when_a_heartbeat_is_due(
+    hub, watch, sessions, cast
+):
+    slow = watch()
+    issue(sessions, cast, count=MANY)
+    eventually(lambda: any(each.name == "sync-slow" for each in threading.enumerate()))
+
+    with sessions() as session, transaction(session):
+        remove_gateway(session, actor=CLI, name="gw-1")
+    time.sleep(2 * hub.heartbeat_seconds)
+    known = Head.read(sessions)
+    issue(sessions, cast)
+    slow.hear("bye")
+
+    assert slow.copy.heard[-1]["reason"] == "ask again"
+    assert slow.copy.cursor == str(Cursor.at(known.epoch, known.revision, known.digest))
+    assert slow.is_over
 
 
 def test_a_new_epoch_sends_everyone_for_a_snapshot(watch, sessions):

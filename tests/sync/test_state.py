@@ -1,4 +1,3 @@
-import json
 from itertools import takewhile
 
 import pytest
@@ -23,11 +22,6 @@ def issue(sessions, cast):
 @pytest.fixture
 def issued(sessions, cast):
     return issue(sessions, cast)
-
-
-def rename(sessions, table, name):
-    with sessions() as session, transaction(session):
-        session.connection().exec_driver_sql(f"ALTER TABLE {table} RENAME TO {name}")
 
 
 def revoke(sessions, cast, key_id):
@@ -92,62 +86,6 @@ def test_heartbeats_keep_an_idle_stream_alive_and_move_nothing(app, wire, issued
 
     assert kinds == ["hello", "commit", "heartbeat", "heartbeat"]
     assert copy.cursor == before
-
-
-def test_a_removed_gateways_stream_ends_at_the_next_heartbeat(app, wire, sessions, cast):
-    hub_of(app).heartbeat_seconds = 0.05
-    stream = wire.stream()
-    next(stream)
-    with sessions() as session, transaction(session):
-        commands.remove_gateway(session, actor=cast.root.actor, name="gw-1")
-
-    said = [json.loads(line)["t"] for line in stream]
-
-    assert said[-1] == "bye"
-    assert wire.get().status_code == 401
-
-
-def test_a_removed_gateways_stream_ends_however_fast_commits_follow_each_other(
-    app, wire, sessions, cast
-):
-    """Its token is asked at every heartbeat, which commits must not put off."""
-    hub_of(app).heartbeat_seconds = 0.2
-    stream = wire.stream()
-    next(stream)
-    with sessions() as session, transaction(session):
-        commands.remove_gateway(session, actor=cast.root.actor, name="gw-1")
-
-    said = []
-    for line in stream:
-        said.append(json.loads(line)["t"])
-        if said[-1] == "commit" and len(said) < 300:
-            revoke(sessions, cast, issue(sessions, cast).id)
-
-    assert said[-1] == "bye"
-    assert len(said) < 300
-
-
-def test_a_stream_outlives_a_database_that_is_away_for_a_while(app, wire, sessions, catalog):
-    hub_of(app).heartbeat_seconds = 0.05
-    stream = wire.stream(wire.pull(Copy()).cursor)
-    next(stream), next(stream)
-    rename(sessions, "gateway_tokens", "away")
-
-    said = [json.loads(next(stream))["t"] for _ in range(2)]
-    rename(sessions, "away", "gateway_tokens")
-    said.append(json.loads(next(stream))["t"])
-    stream.close()
-
-    assert said == ["heartbeat"] * 3
-
-
-def test_stopping_says_bye_to_every_watcher(app, wire, catalog):
-    stream = wire.stream()
-    next(stream)
-
-    hub_of(app).stop()
-
-    assert json.loads(list(stream)[-1])["t"] == "bye"
 
 
 def test_half_of_the_threads_watch_and_the_next_is_told_to_wait(app, wire, settings, catalog):
