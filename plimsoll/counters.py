@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from plimsoll import spool
 from plimsoll.clock import SteadyTime
-from plimsoll.contract.limits import Kind, Limit
+from plimsoll.contract.limits import Cell, Kind, Limit
 from plimsoll.contract.windows import EMPTY, State, gauge_of
 from plimsoll.spool import Metered
 from plimsoll.store import Store
@@ -20,6 +20,10 @@ from plimsoll.usage import Tally
 
 if TYPE_CHECKING:
     from plimsoll.plans import PlannedLimit
+
+# After a counter's name: where it stood before we counted alone, until that is told.
+_BEFORE = ":before"
+_TOLD: State = (-1, 0)
 
 
 class Counter:
@@ -33,8 +37,8 @@ class Counter:
     """
 
     __slots__ = (
-        *("__weakref__", "before", "gauge", "is_kept", "limit", "name", "owner", "seen"),
-        *("seen_us", "state"),
+        *("__weakref__", "before", "gauge", "is_kept", "is_untold_kept", "limit"),
+        *("name", "owner", "seen", "seen_us", "state"),
     )
 
     def __init__(self, owner: str, name: str, state: State, *, limit: Limit, is_kept: bool) -> None:
@@ -46,6 +50,8 @@ class Counter:
         self.before: State | None = None
         # Requests in flight end with the process; what counts them is not saved.
         self.is_kept = is_kept
+        # The store has a `before` of it.
+        self.is_untold_kept = False
         self.stand_under(limit)
 
     def stand_under(self, limit: Limit) -> None:
@@ -74,16 +80,23 @@ class LocalCounters:
         with self._lock:
             counter = self._counters.get(name)
             if counter is None:
-                used, mark = self._store.counter(name) or EMPTY
-                # A clock that was set back since it was saved must not stop a bucket's refill.
-                if cell.kind is Kind.BUCKET:
-                    mark = min(mark, int(self._steady.now() * 1000))
+                state = self._saved(name, cell) or EMPTY
                 kept = cell.kind is not Kind.CONCURRENCY
-                counter = Counter(owner, name, (used, mark), limit=limit, is_kept=kept)
+                counter = Counter(owner, name, state, limit=limit, is_kept=kept)
+                before = self._saved(name + _BEFORE, cell) or _TOLD
+                if before != _TOLD:
+                    counter.before, counter.is_untold_kept = before, True
                 self._counters[name] = counter
             elif counter.limit != limit:
                 counter.stand_under(limit)
             return counter
+
+    def _saved(self, name: str, cell: Cell) -> State | None:
+        found = self._store.counter(name)
+        if found is None or cell.kind is not Kind.BUCKET:
+            return found
+        # A clock that was set back since it was saved must not stop a bucket's refill.
+        return found[0], min(found[1], int(self._steady.now() * 1000))
 
     def known(self, name: str) -> Counter | None:
         """A counter that somebody holds, or that is unsaved."""
@@ -99,6 +112,11 @@ class LocalCounters:
         with lock:
             changed, self.dirty = self.dirty, {}
             states = [each.state for each in changed]
+            untold = {
+                each: _before(planned, times)
+                for each, planned in changed.items()
+                if each.before is not None or each.is_untold_kept
+            }
             shown = [each.state if each.is_kept else each.seen or each.state for each in changed]
             counted = self.tally.take()
         known = self._store.meta
@@ -107,6 +125,7 @@ class LocalCounters:
         rows = [
             (each.name, *state) for each, state in zip(changed, states, strict=True) if each.is_kept
         ]
+        rows += [(each.name + _BEFORE, *state) for each, state in untold.items()]
         metered = [
             _metered(planned, state, times)
             for planned, state in zip(changed.values(), shown, strict=True)
@@ -123,6 +142,17 @@ class LocalCounters:
                 self.dirty = {**changed, **self.dirty}
                 self.tally.give_back(counted)
             raise
+        for counter, state in untold.items():
+            counter.is_untold_kept = state != _TOLD
+
+
+def _before(planned: "PlannedLimit", times: tuple[int, int]) -> State:
+    """What is kept of where a counter stood before we counted alone."""
+    before = planned.counter.before
+    if before is None:
+        return _TOLD
+    # As of now: what is old is not kept over a start.
+    return planned.gauge.charge(before, 0, times[planned.is_bucket])
 
 
 def _metered(planned: "PlannedLimit", state: State, times: tuple[int, int]) -> Metered:

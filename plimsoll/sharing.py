@@ -2,8 +2,9 @@
 
 While the shared counters answer, ours follow them: they are saved, reported, and what is gone on
 from when the shared ones are away. What was taken meanwhile is told with the next decision that
-concerns it, on top of what others took; a shared counter that was lost begins where it was last
-seen. So an outage costs at most what each gateway lets through alone, and no restart forgives it,
+concerns it, on top of what others took, also by a gateway that was started again meanwhile (if it
+was killed right after it had told, once more); a shared counter that was lost begins where it was
+last seen. So an outage costs at most what each gateway lets through alone, and no restart forgives it,
 but for what others took since the first gateway to come back had last looked.
 """
 
@@ -247,6 +248,8 @@ class Sharing:
                 states += counter.seen or counter.before or counter.state
                 if counter.before is not None:
                     untold.append((counter, counter.before))
+                    # That it is told has to be saved too, also when it is only read.
+                    ledger.counters.dirty.setdefault(counter, each)
             own = self._taken_alone(limits, ledger.times()) if untold else []
             for counter, _ in untold:
                 counter.before = None

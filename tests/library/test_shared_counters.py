@@ -269,6 +269,26 @@ def test_while_it_is_away_each_counts_alone_and_tells_when_it_is_back(
     assert two.admitted(10) == 0
 
 
+def test_what_was_taken_alone_is_told_after_a_start_in_between_and_only_once(
+    gates: MakeGates, frail_valkey: Valkey
+) -> None:
+    made = gates({**HOUR, "quota": 100}, {"metric": "output_tokens", "quota": 60, "burst": 9000})
+    frail_valkey.kill()
+    one, two = made.open("one", frail_valkey), made.open("two", frail_valkey)
+    assert [one.ask(max_tokens=100) and one.admitted(49), two.admitted(3)] == [49, 3]
+    one.rig.stop()
+    frail_valkey.start()
+    two.wait_until_shared()
+    assert two.used()["requests"] == 3
+
+    again = made.open("one", frail_valkey)
+
+    assert again.used()["requests"] == two.used()["requests"] == 53
+    assert two.used()["output_tokens"] in range(100 + 52 * 50 - 30, 100 + 52 * 50 + 1)
+    again.rig.stop()
+    assert made.open("one", frail_valkey).used()["requests"] == 53
+
+
 def test_a_settlement_that_it_missed_is_done_when_it_is_back(
     gates: MakeGates, frail_valkey: Valkey
 ) -> None:
