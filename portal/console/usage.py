@@ -3,14 +3,17 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request, url_for
+from sqlalchemy.orm import Session
 
 from portal.accounts.login import current_actor
 from portal.console.hearing import get_hearing
 from portal.core import clock
+from portal.core.db import snapshot
 from portal.core.errors import NotFound
 from portal.orgs.models import Org
 from portal.orgs.policy import Permission
@@ -21,7 +24,7 @@ from portal.usage.history import Asked, get_history, list_key_names, list_models
 from portal.usage.shown import get_meter, name_warnings
 from portal.web import responses
 from portal.web.filters import iso
-from portal.web.session import session
+from portal.web.session import session, sessions
 
 bp = Blueprint("usage", __name__, url_prefix="/orgs/<org>")
 
@@ -44,12 +47,14 @@ def usage(org: str) -> Response:
     answer = responses.page if is_valid else responses.invalid
     now = _now(found)
     limits = now["meter"].limits
+    with _still() as still:
+        history = get_history(still, found.id, asked, keys=keys, limits=limits)
     return answer(
         "usage/usage.html",
         fragment="usage/_history.html",
         **now,
         form=form,
-        history=get_history(session(), found.id, asked, keys=keys, limits=limits),
+        history=history,
         was_too_fine=asked.is_too_fine,
         csv_url=f"{url_for('usage.export', org=found.slug)}?{_query(asked)}",
         warnings=name_warnings(session(), open_warnings(session(), found.id)),
@@ -75,6 +80,13 @@ def _form(keys: Mapping[str, str]) -> HistoryForm:
     return HistoryForm(request.args).offer(models=list_models(session()), keys=keys)
 
 
+@contextmanager
+def _still() -> Iterator[Session]:
+    """A session of its own, since the request's has begun to read, for figures that jobs move meanwhile."""
+    with sessions()() as session, snapshot(session):
+        yield session
+
+
 def _query(asked: Asked) -> str:
     fields = {"span": asked.length.value, "by": asked.by.value, "model": asked.model or ""}
     return urlencode({**fields, "key": asked.keys}, doseq=True)
@@ -93,7 +105,9 @@ def _now(org: Org) -> dict[str, Any]:
 def _lines(org: Org, asked: Asked, keys: Mapping[str, str]) -> Iterator[str]:
     step = asked.shown.slots().step
     yield _line(COLUMNS)
-    for at, name, line_id, figures in rows_of(session(), org.id, asked, keys=keys):
+    with _still() as still:
+        rows = list(rows_of(still, org.id, asked, keys=keys))
+    for at, name, line_id, figures in rows:
         counts = (figures.requests, figures.refused, figures.input_tokens, figures.output_tokens)
         yield _line((iso(at), step, _harmless(name), _harmless(line_id), *counts))
 

@@ -1,4 +1,8 @@
-"""Reading figures: rows and packs as one. Whoever asks has loaded the organisation, and so may see it."""
+"""Reading figures: rows and packs as one. Whoever asks has loaded the organisation, and so may see it.
+
+Rows and packs are two statements, and a job moves figures from one to the other: callers of `series_of` read
+in a `portal.core.db.snapshot`, or PostgreSQL may show an hour twice.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping

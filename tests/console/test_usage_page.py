@@ -1,11 +1,14 @@
 """Usage: the gates' own counters as load lines, and use over time as charts with their tables."""
 
 import csv
+import io
 
 import pytest
 
 from portal.core.db import transaction
 from portal.orgs.models import Org
+from portal.usage import queries
+from portal.usage.jobs import keep
 from tests.support.change_files import change_file
 from tests.support.factories import make_key
 from tests.support.wire import Line, Wire, enrol
@@ -271,3 +274,25 @@ def test_a_look_at_a_thousand_keys_asks_no_more_than_at_two(
 
     assert len(more) == len(few)
     assert page.html.count("<option") < 130
+
+
+def test_an_hour_that_is_packed_meanwhile_is_in_the_file_once(
+    line, key, cast, client, clock, sessions, monkeypatch
+):
+    """On PostgreSQL two statements see two states, unless told otherwise."""
+    minute = int(clock.at.timestamp()) // 60 * 60
+    line.send([key, "opus-5", {"requests": 5}, minute])
+    clock.advance(days=2)
+    read_packs = queries._unpacked
+
+    def while_packing(*arguments, **named):
+        keep(sessions)
+        return read_packs(*arguments, **named)
+
+    monkeypatch.setattr(queries, "_unpacked", while_packing)
+    cast.sign_in(client, cast.cleo)
+
+    answer = client.get("/orgs/acme/usage.csv?span=week&by=model")
+
+    lines = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["requests"] for row in lines] == ["5"]
