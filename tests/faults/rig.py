@@ -41,6 +41,7 @@ CATCH_UP_SECONDS = 60.0
 # A line that was harmed shows at the next heartbeat, and a snapshot that was is asked for seconds later.
 LINE_SETTLES_SECONDS = 10.0
 SETTLES_SECONDS = 2.0
+NAP_SECONDS = 0.02
 LIMIT = "start.fable-5.requests.1m"
 FIRST_QUOTA = 1000
 LINE_HARMS = {"drop", "duplicate", "swap", "flip"}
@@ -126,6 +127,7 @@ class Rig:
         for number in range(GATEWAYS):
             self._run(self._call, number)
         self._run(self._look)
+        self._run(self._note_lateness)
 
     def _run(self, what: Callable[..., None], *values: Any) -> None:
         def run() -> None:
@@ -258,6 +260,13 @@ class Rig:
         while not self._stop.wait(0.2):
             self.note_commits()
 
+    def _note_lateness(self) -> None:
+        while not self._stop.is_set():
+            before = time.monotonic()
+            time.sleep(NAP_SECONDS)
+            late = time.monotonic() - before - NAP_SECONDS
+            self.history.late = max(self.history.late, late)
+
     def note_commits(self) -> None:
         """What the portal committed, and signed, before it may forget it."""
         with self.sessions() as session:
@@ -381,7 +390,8 @@ class Rig:
 
     def explain(self) -> str:
         """What was done to the gateways, and what they said, for whoever reads a failure."""
-        parts = [f"outages {self.history.outages}", f"downs {self.history.downs}"]
+        parts = [f"late by {self.history.late:.2f} s at worst"]
+        parts += [f"outages {self.history.outages}", f"downs {self.history.downs}"]
         for number, gateway in enumerate(self.gateways):
             parts.append(
                 f"{gateway.name} harmed {[each[1:] for each in self.harms if each.lane == number]}"

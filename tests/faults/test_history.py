@@ -75,6 +75,16 @@ def test_a_gateway_that_is_cut_off_may_admit_for_longer(history):
     assert rules(history) == []
 
 
+def test_a_machine_that_wakes_its_sleepers_late_has_so_much_longer(history):
+    history.decisions = [each for each in history.decisions if each.code != "key_revoked"]
+    history.decisions.append(said(51.2))
+    history.counted["key_a"] += 1
+
+    history.late = 0.3
+
+    assert rules(history) == []
+
+
 def test_a_key_that_rises_again_is_found_however_cut_off_the_gateway_is(history):
     history.decisions.append(said(90.0))
     history.counted["key_a"] += 1
