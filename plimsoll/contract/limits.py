@@ -135,6 +135,11 @@ class Limit:
     quota: int
     burst: int | None = None
 
+    @property
+    def capacity(self) -> int:
+        """The most that can be used at once: a bucket's burst, else the quota."""
+        return _burst(self.quota, self.burst)
+
     def values(self) -> dict[str, Any]:
         """The `from` or `to` of a row in the log: quota, and burst for buckets (else null)."""
         return {"quota": self.quota, "burst": self.burst}

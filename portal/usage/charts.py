@@ -86,7 +86,6 @@ class Row:
 class Chart:
     """A drawn chart. `ceiling`: the line of the limit, where it fits; `about_limit` says it in words."""
 
-    id: str
     title: str
     summary: str
     slots: Slots
@@ -107,7 +106,6 @@ class Chart:
 
 def draw(
     *,
-    id: str,  # noqa: A002 -- the element's
     title: str,
     slots: Slots,
     series: Mapping[str, Mapping[int, int]],
@@ -123,7 +121,6 @@ def draw(
     totals = {name: sum(line.values()) for name, line in series.items()}
     bars = _bars(slots, stacks, top)
     return Chart(
-        id=id,
         title=title,
         summary=_summary(slots, total=sum(totals.values()), highest=highest),
         slots=slots,

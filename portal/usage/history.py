@@ -109,7 +109,6 @@ def get_history(
     names = _names(in_force, asked, series, keys=keys)
     charts = (
         draw(
-            id=measure.replace("_", "-"),
             title=title,
             slots=slots,
             series=_named(fold(_column(series, measure), others="others"), names),

@@ -46,16 +46,11 @@ class Gauge:
     @property
     def capacity(self) -> int:
         """The most that can be used at once: a bucket's burst, else the quota."""
-        return self.limit.quota if self.limit.burst is None else self.limit.burst
+        return self.limit.capacity
 
     @property
     def remaining(self) -> int:
         return max(0, self.capacity - self.used)
-
-    @property
-    def is_per_gateway(self) -> bool:
-        """Whether several gateways each admit as much as the limit says."""
-        return self.gateways > 1
 
 
 def meter(session: Session, org_id: str, at: int) -> list[Gauge]:

@@ -265,5 +265,5 @@ def _future(coming: Coming | None) -> Future | None:
     limit = coming.limit
     if limit is None:
         return Future(None, "no limit", coming.at, coming.change)
-    mark = limit.quota if limit.burst is None else limit.burst
+    mark = limit.capacity
     return Future(mark, f"limit {said(limit.cell.metric, mark)}", coming.at, coming.change)

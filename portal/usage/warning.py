@@ -68,14 +68,14 @@ def _orgs_above(session: Session) -> Iterator[str]:
     """Organisations of which a counter stands above the last warning of it, by what gateways told."""
     in_force, asked = policy(session, clock.timestamp()), _thresholds(session)
     held = in_force.limits.values()
-    capacities = {each.limit.cell.name: _capacity(each.limit) for each in held}
+    capacities = {each.limit.cell.name: each.limit.capacity for each in held}
     known = {
         (each.org_id, each.name): each.threshold
         for each in session.scalars(_open().order_by(UsageWarning.threshold))
     }
     least = min((each for wanted in asked.values() for each in wanted), default=min(USUAL))
     # A burst may be below its quota; then it is what fills up.
-    share = min((_capacity(each.limit) / (each.limit.quota or 1) for each in held), default=1)
+    share = min((each.limit.capacity / (each.limit.quota or 1) for each in held), default=1)
     for org_id, name, used, quota in session.execute(
         _told(int(min(least, *USUAL) * min(share, 1)))
     ):
@@ -130,10 +130,6 @@ def _open() -> Select[UsageWarning]:
 
 def _thresholds(session: Session) -> dict[str, list[int]]:
     return {row.org_id: row.thresholds for row in session.scalars(select(AlertRules))}
-
-
-def _capacity(limit: Limit) -> int:
-    return limit.quota if limit.burst is None else limit.burst
 
 
 def _warn(session: Session, org_id: str, *, url: str) -> int:

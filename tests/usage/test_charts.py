@@ -19,7 +19,7 @@ def limit(quota, period=60, kind=Kind.BUCKET):
 
 
 def chart(series, *limits):
-    return draw(id="x", title="Requests", slots=DAY, series=series, limits=limits)
+    return draw(title="Requests", slots=DAY, series=series, limits=limits)
 
 
 amounts = st.dictionaries(

@@ -102,7 +102,7 @@ def test_the_meter_adds_up_local_gateways_and_falls_as_the_bucket_does(
 
     at_once, later, at_end = (of(read(meter, now + seconds)) for seconds in (0, 18, 36))
 
-    assert (at_once.used, at_once.full_at, at_once.is_per_gateway) == (800, now + 36, True)
+    assert (at_once.used, at_once.full_at, at_once.gateways) == (800, now + 36, 2)
     assert (later.used, later.full_at) == (300, now + 36)
     assert (at_end.used, at_end.full_at, at_end.heard_at) == (0, None, now)
 
@@ -120,7 +120,7 @@ def test_gateways_that_share_a_counter_count_once_and_the_newest_is_shown(
 
     found = of(read(meter, now + 1))
 
-    assert (found.used, found.is_per_gateway) == (31, False)
+    assert (found.used, found.gateways) == (31, 1)
 
 
 def test_what_is_used_stays_on_the_meter_through_a_move_and_a_grant_lifts_the_line(
