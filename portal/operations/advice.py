@@ -53,9 +53,9 @@ ADVICE = {
         "The gateway does not take the newest entries or their checkpoint, and enforces the limits of"
         " before. The code says why: log_behind (it knows more entries than the portal, whose database was"
         " restored), log_unsigned (not signed by the key that it pinned), log_incomplete, entry_refused or"
-        " not_understood (the gateway is older than the entry).",
+        " entry_not_understood (the gateway is older than the entry).",
         "log_behind: “log check”, then “log recover”. log_unsigned: compare the fingerprint that the gateway"
-        " was given with “log fingerprint”. not_understood: upgrade the gateway.",
+        " was given with “log fingerprint”. entry_not_understood: upgrade the gateway.",
     ),
     Kind.SPOOL_GROWING: Advice(
         "Usage waits at a gateway",

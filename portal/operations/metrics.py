@@ -152,7 +152,7 @@ def _gateways(session: Session, rows: list[GatewayRow]) -> Iterator[tuple[Metric
     yield STORE, _said(heard, "store_bytes")
     yield ENTRIES, _said(heard, "log_size")
     yield DIVERGED, [((row.name,), policy.is_diverged(row.health)) for row in heard]
-    problems = [(row.name, policy.log_problem(row.health, row.nacks)) for row in heard]
+    problems = [(row.name, policy.log_problem(row.health)) for row in heard]
     yield PROBLEM, [((name, code), 1) for name, code in problems if code is not None]
     names = {row.id: row.name for row in rows}
     batches = queries.list_batches(session).items()

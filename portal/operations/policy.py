@@ -1,6 +1,6 @@
 """Pure rules: what counts as wrong, and from when on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +22,6 @@ SPOOL_ROWS_MAX = 2_000
 HOLDS = {Kind.SPOOL_GROWING: timedelta(minutes=5)}
 
 LOG_OK = "ok"
-LOG_CODES = ("log_forked", "log_behind", "log_unsigned", "log_incomplete", "entry_refused")
 
 
 @dataclass(frozen=True)
@@ -59,16 +58,10 @@ def must_hold(kind: Kind) -> timedelta:
     return HOLDS.get(kind, timedelta())
 
 
-def log_problem(health: Mapping[str, Any], nacks: Sequence[Mapping[str, Any]]) -> str | None:
-    """The code for which a gateway does not take the log, None while it does.
-
-    A gateway that does not say is judged by what it last complained of.
-    """
+def log_problem(health: Mapping[str, Any]) -> str | None:
+    """The code for which a gateway does not take the log, by its last report; None while it does."""
     said = health.get("log")
-    if isinstance(said, str):
-        return None if said == LOG_OK else said
-    codes = [nack.get("code") for nack in nacks]
-    return next((code for code in LOG_CODES if code in codes), None)
+    return said if isinstance(said, str) and said != LOG_OK else None
 
 
 def is_diverged(health: Mapping[str, Any]) -> bool:

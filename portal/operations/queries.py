@@ -107,7 +107,7 @@ def _complaints(row: GatewayRow) -> Iterator[Condition]:
     if policy.is_diverged(row.health):
         text = "It says that what the portal sends does not add up, and keeps its last good state."
         yield Condition(Kind.GATEWAY_DIVERGED, text, *subject)
-    problem = policy.log_problem(row.health, row.nacks)
+    problem = policy.log_problem(row.health)
     if problem == "log_forked":
         text = "It was shown two histories of the public log. It keeps the one that it verified."
         yield Condition(Kind.LOG_FORKED, text, *subject)

@@ -15,6 +15,7 @@ from portal.sync.errors import BadToken, CursorMalformed, TooOld
 _VERSION = re.compile("[0-9]{1,4}")
 NACK_FIELDS = {"kind", "id", "code", "text"}
 REVISION_DIGITS = 15
+LOG_KINDS = {"checkpoint", "entry"}
 TEXT_MAX = 200
 # PostgreSQL keeps no NUL in a text; an error's own text may well have several lines.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -68,7 +69,8 @@ def read_report(request: Request) -> Report:
     _refuse_control("nacks", (text for nack in nacks for text in nack.values()))
     _refuse_control("health", (text for pair in health.items() for text in pair))
     cut = [{name: text[:TEXT_MAX] for name, text in nack.items()} for nack in nacks]
-    return Report(cursor=read_cursor(cursor), nacks=cut, health=_plain(health))
+    kept = _complaints(cut) | _plain(health)
+    return Report(cursor=read_cursor(cursor), nacks=cut, health=kept)
 
 
 def _is_nack(nack: Any) -> bool:
@@ -82,6 +84,15 @@ def _is_nack(nack: Any) -> bool:
 def _refuse_control(field: str, texts: Iterable[object]) -> None:
     if any(isinstance(text, str) and _CONTROL.search(text) for text in texts):
         raise Invalid("Leave out control characters.", field=field)
+
+
+def _complaints(nacks: list[dict[str, str]]) -> dict[str, Any]:
+    """How the log stands by the last complaint of this report, for who does not say it in `health`.
+
+    Of this one alone: so it ends with a report that complains no more.
+    """
+    codes = [nack["code"] for nack in nacks if nack["kind"] in LOG_KINDS]
+    return {"log": codes[-1]} if codes else {}
 
 
 def _plain(health: dict[str, Any]) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def test_a_gateway_that_is_taken_out_is_no_longer_lost(say, later, sessions, tol
         ({"link": "diverged"}, "Gateway diverged"),
         ({"log": "log_forked"}, "Log forked"),
         ({"log": "log_behind"}, "Log not taken"),
-        ({"log": "not_understood"}, "Log not taken"),
+        ({"log": "entry_not_understood"}, "Log not taken"),
     ],
 )
 def test_what_a_gateway_says_of_itself_is_told_at_once(say, looking, told, bad, title):
@@ -170,12 +170,17 @@ def test_what_a_gateway_says_of_itself_is_told_at_once(say, looking, told, bad, 
     assert told() == [f"{title}: gw-eu-1", f"Over: {title}: gw-eu-1"]
 
 
-def test_a_gateway_that_only_complains_is_heard_too(wire, looking, told):
+def test_a_gateway_that_only_complains_is_heard_by_its_last_word(wire, looking, told):
     nack = {"kind": "checkpoint", "id": "log", "code": "log_forked", "text": "another history"}
     wire.report(None, nacks=[nack])
-
     assert looking() == 1
-    assert told() == ["Log forked: gw-eu-1"]
+    wire.report(None, nacks=[nack, {**nack, "kind": "entry", "code": "entry_not_understood"}])
+    assert looking() == 2
+    wire.report(None)
+    assert looking() == 1
+
+    forked, refused = "Log forked: gw-eu-1", "Log not taken: gw-eu-1"
+    assert sorted(told()) == [forked, refused, f"Over: {forked}", f"Over: {refused}"]
 
 
 def test_a_spool_that_fills_for_a_moment_is_no_alert(say, later, told):
