@@ -1,0 +1,30 @@
+"""Each defence is needed: with any one of them switched off, the machine finds what goes wrong."""
+
+import pytest
+from hypothesis import Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.model import mutants, mutants_usage
+from tests.model.machine import limited_to
+from tests.model.seeded import MUTANTS, switched_off
+from tests.model.test_machine import QUIET
+
+# Each enters its own as it is read.
+SEEDED = (mutants, mutants_usage)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_model_finds_what_goes_wrong_without_a_defence(name: str) -> None:
+    # The first failure is enough; which of several, and how short it can be, is of no interest.
+    bounded = settings(
+        max_examples=300,
+        stateful_step_count=12,
+        phases=(Phase.generate,),
+        report_multiple_bugs=False,
+        **QUIET,
+    )
+    machine = seed(1)(limited_to(MUTANTS[name].rules))
+
+    with pytest.raises(Exception), switched_off(name):  # noqa: B017 - each fails in its own way
+        run_state_machine_as_test(machine, settings=bounded)
