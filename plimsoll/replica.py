@@ -305,6 +305,9 @@ def _latest(puts: Sequence[Put], commit: Commit, head: Head | None) -> _Latest:
     newest = max((put.rev for put in puts), default=head.revision if head else 0)
     if newest != commit.rev:
         raise DigestMismatch(f"a commit at {commit.rev} of records up to {newest}")
+    # What was undone since adds up again, if its batch comes twice: only a snapshot goes back.
+    if head is not None and commit.rev < head.revision:
+        raise DigestMismatch(f"a commit at {commit.rev}, behind our {head.revision}")
     latest: _Latest = {}
     for put in puts:
         known = latest.get((put.kind, put.id))

@@ -112,6 +112,29 @@ def test_a_batch_that_does_not_add_up_is_never_used(
     assert code_of(rig, key.secret) is Code.ALLOWED
 
 
+def test_an_earlier_batch_that_comes_again_is_never_used(rig: Rig) -> None:
+    """Paused and resumed, a key is as it was: the batch that paused it would add up once more."""
+    key = rig.portal.add_key(rig.portal.add_org("build"))
+    rig.level()
+    heard: list[list[bytes]] = []
+    rig.portal.tamper = lambda lines: heard.append(lines) or lines
+    for state in ("paused", "active"):
+        rig.portal.change(key.id, state=state)
+        rig.level()
+    before = rig.replica.head
+
+    def replay(_: list[bytes]) -> list[bytes]:
+        rig.portal.is_down = True
+        return heard[0]
+
+    rig.portal.tamper = replay
+    rig.portal.add_org("build")
+    rig.wait(lambda: rig.follower.standing().reason != "", "the batch was dropped")
+
+    assert rig.replica.head == before
+    assert code_of(rig, key.secret) is Code.ALLOWED
+
+
 def test_the_order_of_lines_in_a_batch_means_nothing(rig: Rig) -> None:
     rig.portal.tamper = lambda lines: [*reversed(lines[:-1]), lines[-1]]
 
