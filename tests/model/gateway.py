@@ -162,7 +162,7 @@ class ModelGateway:
     def _take_the_turns(self) -> None:
         follower, baton = self.follower, self.baton
         follower._stop = follower.sender._stop = Pause(baton)  # type: ignore[assignment]
-        follower._reporter._wake = Wake(baton)  # type: ignore[assignment]
+        follower.reporter._wake = Wake(baton)  # type: ignore[assignment]
         follower.on_link = self._on_link
         begin = self.replica.snapshot
 
@@ -172,7 +172,7 @@ class ModelGateway:
             return begun
 
         self.replica.snapshot = snapshot  # type: ignore[method-assign]
-        for run in (follower._run, follower._reporter._run, follower.sender._run):
+        for run in (follower._run, follower.reporter._run, follower.sender._run):
             baton.start(run)
 
     def _on_link(self, standing: Standing) -> None:

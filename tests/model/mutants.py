@@ -22,6 +22,7 @@ from tests.model.seeded import (
     EPOCHS,
     LOG,
     OUTAGE,
+    REPLAYS,
     STORE,
     STREAM,
     TOKEN,
@@ -69,6 +70,16 @@ def digest_is_not_compared_at_a_commit(patch: Patch) -> None:
         return Head(epoch, commit.rev, commit.records, commit.digest)
 
     patch.setattr(plimsoll.replica, "_added_up", added_up)
+
+
+@mutant(REPLAYS)
+def an_older_batch_is_taken(patch: Patch) -> None:
+    right = plimsoll.replica._latest
+
+    def latest(puts: Any, commit: Any, head: Any) -> Any:
+        return right(puts, commit, head._replace(revision=min(head.revision, commit.rev)))
+
+    patch.setattr(plimsoll.replica, "_latest", latest)
 
 
 @mutant(OUTAGE)

@@ -1,5 +1,8 @@
 """Each defence is needed: with any one of them switched off, the machine finds what goes wrong."""
 
+import gc
+import warnings
+
 import pytest
 from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -26,5 +29,10 @@ def test_the_model_finds_what_goes_wrong_without_a_defence(name: str) -> None:
     )
     machine = seed(1)(limited_to(MUTANTS[name].rules))
 
-    with pytest.raises(Exception), switched_off(name):  # noqa: B017 - each fails in its own way
+    with pytest.raises(AssertionError), switched_off(name):
         run_state_machine_as_test(machine, settings=bounded)
+
+    # A gateway without a defence may fail where it cannot be closed any more.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

@@ -209,7 +209,7 @@ class Wire(httpx2.BaseTransport):
     def _spoil(self, connection: Connection, lines: list[bytes], fault: Fault) -> list[bytes]:
         if fault.kind == "replay":
             # An earlier batch in the place of this one.
-            return self._bursts[fault.bit % len(self._bursts)]
+            return self._bursts[fault.bit % len(self._bursts)] if self._bursts else lines
         connection.is_stalled = fault.kind == "stall"
         connection.is_broken = fault.kind in {"tear", "cut"}
         at = 0 if fault.kind in {"lose all", "stall"} else fault.at % len(lines)

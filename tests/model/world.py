@@ -198,7 +198,7 @@ class World:
         self.oracle.check(self.gateway)
         self.books.check(self.gateway.store)
         self._check_prompt()
-        assert not self.gateway.surprises, "the follower met what it was not made for"
+        assert not self.gateway.surprises, self.gateway.surprises
 
     def _check_prompt(self) -> None:
         """On a stream that nothing has happened to, what is committed is there."""
