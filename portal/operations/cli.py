@@ -53,7 +53,12 @@ def restore(folder: Path, log_state: Path | None) -> None:
 @backup.command("drill")
 @FOLDER
 @LOG_STATE
-@click.option("--into", help="The address of an empty database; needed for PostgreSQL.")
+@click.option(
+    "--into",
+    envvar="DRILL_DATABASE_URL",
+    help="The address of an empty database, which is emptied again; needed for PostgreSQL."
+    " DRILL_DATABASE_URL says the same unseen by others on the machine.",
+)
 def drill(folder: Path, log_state: Path | None, into: str | None) -> None:
     """Restore FOLDER beside the portal, start it, check it from outside, and throw it away."""
     with _said():

@@ -17,6 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import inspect, make_url, text
+
+from portal.core.db import make_engine
 from portal.operations.errors import DrillFailed
 
 HOST = "127.0.0.1"
@@ -26,6 +29,10 @@ STEP_SECONDS = 6 * 3600
 # What a copy must share with the portal to read what it holds; nothing that reaches other machines.
 SHARED = ("PORTAL_SECRET_KEY", "PORTAL_SECRET_KEY_FILE", "PORTAL_BRAND")
 Say = Callable[[str], None]
+FUNCTIONS = text(
+    "SELECT DISTINCT tgfoid::regprocedure::text FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+    " WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace"
+)
 
 
 @dataclass(frozen=True)
@@ -44,15 +51,43 @@ class Drill:
             copy = _Copy(Path(folder), self.into, self.say)
             newest = () if self.log_state is None else ("--log-state", str(self.log_state))
             copy.flask("backup", "restore", str(self.backup), *newest)
-            copy.flask("db", "upgrade")
-            if not copy.flask("log", "check", must=False):
-                copy.flask("log", "recover")
-                copy.flask("log", "check")
-            copy.flask("sync", "check")
-            copy.flask("journal", "check")
-            with copy.started():
-                copy.step("verify", [sys.executable, "-m", "plimsoll", "verify", copy.url])
+            try:
+                _judge(copy)
+            finally:
+                # It was empty before, or nothing would have been restored to it.
+                if self.into is not None:
+                    _empty(self.into)
         self.say(f"The backup restores: {time.monotonic() - began:.1f} s in all.")
+
+
+def _judge(copy: "_Copy") -> None:
+    copy.flask("db", "upgrade")
+    if not copy.flask("log", "check", must=False):
+        copy.flask("log", "recover")
+        copy.flask("log", "check")
+    copy.flask("sync", "check")
+    copy.flask("journal", "check")
+    with copy.started():
+        copy.step("verify", [sys.executable, "-m", "plimsoll", "verify", copy.url])
+
+
+def _empty(url: str) -> None:
+    """Drop what a backup brings: tables, and the functions of their triggers."""
+    place = make_url(url)
+    if place.get_backend_name() == "sqlite":
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{place.database}{suffix}").unlink(missing_ok=True)
+        return
+    engine = make_engine(url)
+    try:
+        with engine.begin() as link:
+            functions = link.scalars(FUNCTIONS).all()
+            for name in inspect(link).get_table_names():
+                link.execute(text(f'DROP TABLE "{name}" CASCADE'))
+            for name in functions:
+                link.execute(text(f"DROP FUNCTION {name}"))
+    finally:
+        engine.dispose()
 
 
 class _Copy:

@@ -15,26 +15,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.core.db import Base
 from portal.core.upserts import table_of
-from portal.usage.meter import Gauge, meter
 from portal.usage.models import RefusedHour, UsageDay
 from portal.usage.packing import Figures, unpack
-from portal.usage.packing import total as total_of
 from portal.usage.rollup import HOURS, MINUTES, MINUTES_KEPT_SECONDS, Level
-
-__all__ = [
-    "By",
-    "Gauge",
-    "Series",
-    "Span",
-    "active_days",
-    "active_days_of",
-    "list_active_since",
-    "meter",
-    "refused_by_limit",
-    "series_of",
-    "total",
-    "usage_series",
-]
 
 MINUTE, HOUR = 60, 3600
 
@@ -79,13 +62,6 @@ def list_active_since(session: Session, at: datetime) -> set[str]:
     return set(session.scalars(select(UsageDay.org_id).where(UsageDay.used_at >= since).distinct()))
 
 
-def usage_series(
-    session: Session, org_id: str, *, start: int, end: int, step: int, by: str = By.MODEL
-) -> Series:
-    """`series_of` with the span in its parts."""
-    return series_of(session, org_id, Span(start, end, step), by=by)
-
-
 def series_of(
     session: Session,
     org_id: str,
@@ -117,12 +93,6 @@ def series_of(
         line = series[name]
         line[slot] = line[slot].plus(figures) if slot in line else figures
     return dict(series)
-
-
-def total(session: Session, org_id: str, span: Span) -> Figures:
-    """The sum of a span, from the finest figures that there are."""
-    lines = series_of(session, org_id, span)
-    return total_of(figures for line in lines.values() for figures in line.values())
 
 
 def refused_by_limit(session: Session, org_id: str, span: Span) -> dict[str, int]:

@@ -52,12 +52,12 @@ class Site:
             own["PATH"] = f"{_wheel() / 'bin'}{os.pathsep}{kept['PATH']}"
         return {**kept, **own}
 
-    def flask(self, *words, status=0):
-        """What a command says."""
+    def flask(self, *words, status=0, **told):
+        """What a command says; `told` stands in its environment."""
         done = subprocess.run(
             [sys.executable, "-m", "flask", "--app", "app", *map(str, words)],
             cwd=TOP,
-            env=self.environment,
+            env={**self.environment, **told},
             capture_output=True,
             text=True,
             check=False,
@@ -163,6 +163,16 @@ def into(settings):
     """How a drill is told of its database."""
     url = settings.database_url
     return () if url.startswith("sqlite") else ("--into", url)
+
+
+def test_a_timer_drills_again_and_again_with_one_database(site, cast, another, tmp_path):
+    """Its address stands in the environment, where others on the machine cannot read the password."""
+    site.flask("backup", "make", tmp_path / "backup")
+    place = another("drill").database_url
+    told = {} if place.startswith("sqlite") else {"DRILL_DATABASE_URL": place}
+
+    for _ in range(2):
+        assert "The backup restores" in site.flask("backup", "drill", tmp_path / "backup", **told)
 
 
 def test_a_backup_is_drilled_with_the_log_that_went_on(site, ahead, another):

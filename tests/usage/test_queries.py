@@ -11,10 +11,10 @@ from portal.core.db import transaction
 from portal.orgs.models import Org
 from portal.tiers.commands import assign_tier
 from portal.usage.jobs import keep
-from portal.usage.meter import gauge
+from portal.usage.meter import gauge, meter
 from portal.usage.models import MeterCounter
-from portal.usage.packing import Figures
-from portal.usage.queries import Span, active_days, meter, refused_by_limit, total, usage_series
+from portal.usage.packing import Figures, total
+from portal.usage.queries import Span, active_days, refused_by_limit, series_of
 from tests.support.factories import make_grant
 from tests.support.wire import Line, Wire, enrol
 
@@ -36,7 +36,7 @@ def last():
 
     def act(hours, step):
         end = core_clock.timestamp() // 3600 * 3600 + 3600
-        return {"start": end - hours * 3600, "end": end, "step": step}
+        return Span(end - hours * 3600, end, step)
 
     return act
 
@@ -52,22 +52,24 @@ def test_series_are_the_same_before_and_after_packing(line, key, row, read, last
         (last(24, 3600), "key"),
         (last(24 * 60, 86_400), "model"),
     ]
-    before = [read(usage_series, **span, by=by) for span, by in spans]
+    before = [read(series_of, span, by=by) for span, by in spans]
     clock.advance(days=1, hours=1)
     assert keep(sessions) > 0
 
-    after = [read(usage_series, **span, by=by) for span, by in spans]
+    after = [read(series_of, span, by=by) for span, by in spans]
 
     assert after == before
     assert set(before[0]) == {"a", "", "opus-5"}
     assert set(before[2]) == {key}
-    assert read(total, Span(**spans[0][0])) == Figures(52, 2, -4, 0)
+    assert total(each for line in before[0].values() for each in line.values()) == Figures(
+        52, 2, -4, 0
+    )
 
 
 def test_a_step_finer_than_what_is_kept_is_refused(read, last):
     for span, by in ((last(24, 60), "key"), (last(24 * 40, 60), "model"), (last(1, 90), "model")):
         with pytest.raises(ValueError, match="steps of"):
-            read(usage_series, **span, by=by)
+            read(series_of, span, by=by)
 
 
 def test_no_figure_of_another_organisation_is_in_any_answer(
@@ -78,12 +80,12 @@ def test_no_figure_of_another_organisation_is_in_any_answer(
     line.send(row(other_key, 7, refused={LIMIT: 3}), counters=[[cast.delta.id, LIMIT, used]])
 
     for by in ("model", "key"):
-        assert read(usage_series, **last(24, 3600), by=by) == {}
-    assert read(refused_by_limit, Span(**last(24, 3600))) == {}
+        assert read(series_of, last(24, 3600), by=by) == {}
+    assert read(refused_by_limit, last(24, 3600)) == {}
     assert read(active_days) == 0
     assert {each.used for each in read(meter, now)} == {0}
     assert read(active_days, org=cast.delta) == 1
-    assert read(refused_by_limit, Span(**last(24, 3600)), org=cast.delta) == {LIMIT: 3}
+    assert read(refused_by_limit, last(24, 3600), org=cast.delta) == {LIMIT: 3}
 
 
 def of(gauges, name=LIMIT):

@@ -89,7 +89,7 @@ def test_the_mail_says_how_much_until_when_and_where_it_is_switched_off(
     warn()
 
     text = outbox()[0].text
-    assert "$400.1234 of $500 spent this month, 80 % or more." in text
+    assert "$400.13 of $500 spent this month, 80 % or more." in text
     assert "Starts anew at 2026-12-01 00:00 UTC." in text
     assert f"{URL}{PAGE}" in text
 
