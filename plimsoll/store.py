@@ -194,11 +194,12 @@ class Store:
             self._write.execute("BEGIN IMMEDIATE")
             try:
                 yield self._write
-            except BaseException:
-                self._write.execute("ROLLBACK")
-                raise
-            else:
                 self._write.execute("COMMIT")
+            except BaseException:
+                # Some failures, of a full disk or of COMMIT, have ended it already; others have not.
+                if self._write.in_transaction:
+                    self._write.execute("ROLLBACK")
+                raise
             finally:
                 if is_synced:
                     self._write.execute("PRAGMA synchronous = NORMAL")

@@ -1,5 +1,6 @@
 """The store: one transaction per batch, one file per snapshot, and nothing lost to a kill."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -108,6 +109,21 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
 
     assert store.find("org", "org_1") is not None
     store.close()
+
+
+def test_a_commit_that_fails_leaves_the_store_usable(tmp_path: Path) -> None:
+    with contextlib.closing(Store(tmp_path)) as store:
+        with store.transaction() as connection:
+            connection.execute(
+                "CREATE TABLE part (whole REFERENCES part DEFERRABLE INITIALLY DEFERRED)"
+            )
+        connection.execute("PRAGMA foreign_keys = ON")
+
+        with pytest.raises(sqlite3.IntegrityError), store.transaction() as connection:
+            connection.execute("INSERT INTO part VALUES (7)")
+
+        with store.transaction() as connection:
+            assert connection.execute("SELECT count(*) FROM part").fetchone() == (0,)
 
 
 def test_one_folder_serves_one_process(tmp_path: Path) -> None:
