@@ -112,11 +112,11 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_commit_that_fails_leaves_the_store_usable(tmp_path: Path) -> None:
+    reference = "REFERENCES whole DEFERRABLE INITIALLY DEFERRED"
     with contextlib.closing(Store(tmp_path)) as store:
         with store.transaction() as connection:
-            connection.execute(
-                "CREATE TABLE part (whole REFERENCES part DEFERRABLE INITIALLY DEFERRED)"
-            )
+            connection.execute("CREATE TABLE whole (id INTEGER PRIMARY KEY)")
+            connection.execute(f"CREATE TABLE part (whole_id {reference})")
         connection.execute("PRAGMA foreign_keys = ON")
 
         with pytest.raises(sqlite3.IntegrityError), store.transaction() as connection:
