@@ -195,6 +195,7 @@ STAFF = (
 )
 # Answers of GET addresses that are no pages.
 NO_PAGES = {
+    "operations.show",  # figures for scrapers
     "accounts.confirm_email",
     "admin.start",
     "console.org_slash",
