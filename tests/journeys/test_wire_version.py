@@ -22,6 +22,8 @@ from tests.support.product import eventually, free_port
 from tests.support.wire import enrol
 
 NEXT = commands.WIRE_VERSION + 1
+# What an active key hears; so many calls may come to a limit on a slow machine.
+ACTIVE = {"allowed", "limit_exceeded"}
 
 
 @pytest.fixture
@@ -124,7 +126,7 @@ def test_a_new_version_of_the_wire_is_a_new_epoch_and_refuses_no_active_key(
             eventually(lambda: is_level(gateway, sessions), seconds=30)
             assert hears_of_a_key(gateway, sessions, cast)
 
-        assert set(codes) == {"allowed"}
+        assert set(codes) <= ACTIVE
         assert codes["allowed"] > 20
         assert gateway.replica.head.cursor.split(".")[0] != before.split(".")[0]
         assert Followed(gateway).code(old[1]) == "key_revoked"
@@ -151,7 +153,7 @@ def test_a_gateway_started_on_a_copy_of_the_old_epoch_serves_it_until_it_has_the
             eventually(lambda: codes["allowed"] > 5)
             with portal(settings, sessions, port):
                 eventually(lambda: is_level(gateway, sessions), seconds=30)
-        assert set(codes) == {"allowed"}
+        assert set(codes) <= ACTIVE
 
 
 def test_an_upgrade_without_a_new_version_leaves_the_epoch(app, sessions, key):
@@ -193,7 +195,7 @@ def test_a_gateway_that_is_too_old_serves_on_and_says_so_and_follows_once_upgrad
         with Gateway(tmp_path / "gw-1", portal_url=url, token=token) as new:
             with asked_all_the_time(new, key[1]) as codes:
                 eventually(lambda: is_level(new, sessions))
-            assert set(codes) == {"allowed"}
+            assert set(codes) <= ACTIVE
             eventually(lambda: not new.follower.sender.spool.left)
 
 

@@ -144,9 +144,11 @@ class SyncMachine(RuleBasedStateMachine):
         if is_down:
             self.world.wire.drop()
 
-    @rule(is_bad=RARELY)
+    @rule(is_bad=st.booleans())
     def refuse_the_token(self, *, is_bad: bool) -> None:
         self.world.wire.is_token_good = not is_bad
+        if is_bad:
+            self.world.wire.drop()
 
     # ---- at the gateway ----
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -58,7 +59,8 @@ class SyncProcess:
     def kill(self) -> None:
         """Kill -9, with its workers."""
         if self._started is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)  # it leads a group of its own
+            with suppress(ProcessLookupError):  # all have ended
+                os.killpg(self._process.pid, signal.SIGKILL)  # it leads a group of its own
             self._process.wait()
             self._started = None
 
