@@ -2,10 +2,13 @@
 
 import contextlib
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Protocol
 
-from tests.support.databases import Database
+from sqlalchemy import make_url
+
+from tests.support.databases import Database, programs
 from tests.support.product import Product, Started
 from tests.support.sync_process import SyncProcess
 from tests.support.worlds import make_settings
@@ -26,6 +29,12 @@ class Side(Protocol):
 
     def stop(self) -> None:
         """As an operator does."""
+
+    def back_up(self, target: Path) -> None:
+        """Write a backup of the running portal's database to a file."""
+
+    def restore(self, backup: Path) -> None:
+        """Put it in the database's place, with no process of the portal running."""
 
     def close(self) -> None: ...
 
@@ -101,6 +110,17 @@ class SplitProcesses:
         """Only the sync processes, as for an upgrade of theirs: people act on."""
         self._sync.terminate()
         self._sync.wait()
+
+    def back_up(self, target: Path) -> None:
+        self._run("pg_dump", "--format=custom", f"--file={target}")
+
+    def restore(self, backup: Path) -> None:
+        # In one transaction: whoever looks meanwhile sees one database or the other.
+        self._run("pg_restore", "--clean", "--if-exists", "--single-transaction", str(backup))
+
+    def _run(self, name: str, *arguments: str) -> None:
+        place = make_url(self.database.url).set(drivername="postgresql").render_as_string()
+        subprocess.run([programs() / name, f"--dbname={place}", *arguments], check=True)
 
     def close(self) -> None:
         self._sync.kill()

@@ -7,11 +7,7 @@ import pytest
 from tests.faults.processes import Asker
 from tests.support.product import eventually
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.processes,
-    pytest.mark.parametrize("rig", ["sqlite"], indirect=True),
-]
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 
 def test_an_older_backup_raises_nothing_from_the_dead(rig, tmp_path):

@@ -17,7 +17,7 @@ from portal.keys.models import ApiKey
 from portal.operations.models import Alert, Kind
 from portal.orgs.models import Org
 from portal.transparency import keyfile
-from tests.support.databases import Database, _wheel
+from tests.support.databases import Database, programs
 from tests.support.factories import make_key
 from tests.support.gateways import Followed
 from tests.support.product import Started, eventually, free_port
@@ -49,7 +49,7 @@ class Site:
             "PORT": str(self.port),
         }
         if not self.settings.database_url.startswith("sqlite"):
-            own["PATH"] = f"{_wheel() / 'bin'}{os.pathsep}{kept['PATH']}"
+            own["PATH"] = f"{programs()}{os.pathsep}{kept['PATH']}"
         return {**kept, **own}
 
     def flask(self, *words, status=0, **told):

@@ -247,6 +247,11 @@ def _unprivileged() -> str | None:
     return "nobody" if os.geteuid() == 0 else None
 
 
+def programs() -> Path:
+    """The folder with PostgreSQL's programs, of the server's own version."""
+    return _wheel() / "bin"
+
+
 def _wheel() -> Path:
     # Found, not imported: its helper changes permissions of parent folders, so only the binaries
     # are used.
