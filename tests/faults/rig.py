@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import itertools
 import json
 import os
 import random
@@ -13,21 +12,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import select
 
-from plimsoll.contract.draft import parse_draft
-from portal.changelog.commands import publish_change
-from portal.config import Settings
 from portal.core.actor import CLI
 from portal.core.db import Sessions, transaction
 from portal.core.seal import SyncCommit, SyncHead
 from portal.sync.check import check
 from portal.sync.commands import add_gateway
-from portal.transparency.signer import log_transaction
 from portal.usage.models import UsageHour
 from tests.faults.history import Harm, History, Limit, Position, Span, clean_links
+from tests.faults.people import FIRST_KEYS, FIRST_QUOTA, People
 from tests.faults.processes import Asker, GatewayProcess, ProxyProcess, read_copy, read_spool
 from tests.faults.sides import Side
 from tests.support import worlds
@@ -35,7 +31,6 @@ from tests.support.factories import make_org, make_org_token
 from tests.support.product import eventually
 
 GATEWAYS = 5
-FIRST_KEYS = 12
 ASKED_AT_ONCE = 16
 CATCH_UP_SECONDS = 60.0
 # A line that was harmed shows at the next heartbeat, and a snapshot that was is asked for seconds later.
@@ -43,15 +38,7 @@ LINE_SETTLES_SECONDS = 10.0
 SETTLES_SECONDS = 2.0
 NAP_SECONDS = 0.02
 LIMIT = "start.fable-5.requests.1m"
-FIRST_QUOTA = 1000
 LINE_HARMS = {"drop", "duplicate", "swap", "flip"}
-
-
-class KeyAct(NamedTuple):
-    """A key as its owner has it."""
-
-    id: str
-    secret: str
 
 
 def seed_of_run() -> int:
@@ -68,17 +55,14 @@ class Rig:
         self.side = side
         self.chance = random.Random(seed)  # noqa: S311 - chance by a seed
         self.history = History(quotas=[FIRST_QUOTA])
-        self.keys: list[KeyAct] = []
         self.events: list[tuple[float, int, int, str]] = []
         self.harms: list[Harm] = []
-        self._numbers = itertools.count(1)
-        self._tomorrow = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86_400))
         self.harmed: dict[int, tuple[float, bool]] = {}
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._stack = ExitStack()
         self._failures: list[BaseException] = []
-        self.settings = self._make_world()
+        self.people = self._make_world()
         self.proxy = ProxyProcess(side.sync_port, lanes=GATEWAYS, seed=seed, folder=folder)
         self.gateways = [
             GatewayProcess(
@@ -93,7 +77,7 @@ class Rig:
 
     # ---- setting up ----
 
-    def _make_world(self) -> Settings:
+    def _make_world(self) -> People:
         worlds.register_records()
         settings = worlds.make_settings(
             self.side.database, self.side.data, url=f"http://127.0.0.1:{self.side.page_port}"
@@ -106,8 +90,15 @@ class Rig:
         worlds.publish(self.sessions, settings, catalog)
         with self.sessions() as session, transaction(session):
             org = make_org(session, name="Acme")
-            self._token = make_org_token(session, org=org).secret.text
-        return settings
+            token = make_org_token(session, org=org).secret.text
+        return People(
+            self.side.page_port,
+            token,
+            sessions=self.sessions,
+            settings=settings,
+            history=self.history,
+            chance=self.chance,
+        )
 
     def _enrol(self, name: str) -> str:
         with self.sessions() as session, transaction(session):
@@ -120,7 +111,7 @@ class Rig:
         for gateway in self.gateways:
             gateway.start()
         for _ in range(FIRST_KEYS):
-            self.issue()
+            self.people.issue()
         for gateway in self.gateways:
             gateway.await_answer()
         self.await_level()
@@ -153,87 +144,13 @@ class Rig:
             asker.close()
         self._stack.close()
 
-    # ---- what people do ----
-
-    def acting(self, seconds: float) -> None:
-        """People act for so many seconds."""
-        ends_at = time.monotonic() + seconds
-        while time.monotonic() < ends_at:
-            self.act()
-            time.sleep(0.1)
-
-    def issue(self) -> KeyAct | None:
-        """Issue a key by API; None where no answer came."""
-        # Soon enough that a gateway whose clock were turned forward would refuse it.
-        body = {"name": f"Key {next(self._numbers)}", "expires_at": self._tomorrow}
-        status, said = self._post("/keys?org=acme", body)
-        if status != 201:
-            return None
-        made = KeyAct(said["key"]["id"], said["secret"])
-        self.history.issued[made.id] = time.monotonic()
-        self.keys.append(made)
-        return made
-
-    def revoke(self, key: KeyAct) -> bool:
-        """Revoke a key by API; whether the portal said so."""
-        self.history.touched.setdefault(key.id, time.monotonic())
-        status, _ = self._post(f"/keys/{key.id}/revoke", {"reason": "The test says so."})
-        if status == 200:
-            self.history.revoked.setdefault(key.id, time.monotonic())
-        return status == 200
-
-    def raise_limit(self) -> None:
-        """Publish a higher limit, in force at once."""
-        quota = self.history.quotas[-1] + 10
-        self.history.quotas.append(quota)
-        row = {"tier": "start", "model": "fable-5", "metric": "requests", "kind": "bucket"}
-        row |= {"period": 60, "quota": quota}
-        draft = parse_draft(
-            {"title": f"{quota} requests", "reason": "There is room.", "rows": [row]}
-        )
-        with (
-            self.sessions() as session,
-            log_transaction(session, self.sessions, settings=self.settings, actor=CLI),
-        ):
-            publish_change(session, actor=CLI, draft=draft)
-
-    def act(self) -> None:
-        """One act of those above."""
-        open_keys = [key for key in self.keys if key.id not in self.history.revoked]
-        begun = [key for key in open_keys if key.id in self.history.touched]
-        if begun:
-            self.revoke(begun[0])
-        elif len(open_keys) > FIRST_KEYS and self.chance.random() < 0.6:
-            # The oldest few stay, so that there are keys that were active all the time.
-            self.revoke(self.chance.choice(open_keys[FIRST_KEYS // 2 :]))
-        else:
-            self.issue()
-
-    def _post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        link = http.client.HTTPConnection("127.0.0.1", self.side.page_port, timeout=15)
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        try:
-            with contextlib.closing(link):
-                link.request("POST", f"/api/v1{path}", json.dumps(body), headers)
-                answer = link.getresponse()
-                text = answer.read()
-        except (OSError, http.client.HTTPException):
-            return 0, None
-        return answer.status, json.loads(text) if answer.status < 300 else text
-
-    def _get(self, path: str) -> bytes:
-        link = http.client.HTTPConnection("127.0.0.1", self.side.page_port, timeout=15)
-        with contextlib.closing(link):
-            link.request("GET", path)
-            return link.getresponse().read()
-
     # ---- what callers and operators see ----
 
     def _call(self, number: int) -> None:
         asker, turn = self.askers[number], 0
         while not self._stop.wait(0.02):
             turn += 1
-            keys = self.keys
+            keys = self.people.keys
             # The newest and the newly revoked are what faults could harm; the rest comes by turns.
             recent = list(self.history.revoked)[-ASKED_AT_ONCE // 2 :]
             asked = [key for key in keys if key.id in recent]
@@ -251,7 +168,7 @@ class Rig:
             self.history.positions.append(Position(gateway.name, int(revision), digest))
         with contextlib.suppress(OSError, http.client.HTTPException):
             began = time.monotonic()
-            status, said = gateway.get("/limits", key=self.keys[0].secret)
+            status, said = gateway.get("/limits", key=self.people.keys[0].secret)
             if status == 200:
                 quota = next(each["quota"] for each in said["limits"] if each["limit"] == LIMIT)
                 self.history.limits.append(Limit(gateway.name, began, quota))
@@ -406,7 +323,7 @@ class Rig:
         # By askers of their own: those of the threads are busy.
         for number, gateway in enumerate(self.gateways):
             asker = Asker(gateway)
-            for key in self.keys:
+            for key in self.people.keys:
                 asker.ask(*key)
             asker.close()
             self.askers.append(asker)
@@ -425,6 +342,12 @@ class Rig:
             if now == known:
                 return
             known = now
+
+    def _get(self, path: str) -> bytes:
+        link = http.client.HTTPConnection("127.0.0.1", self.side.page_port, timeout=15)
+        with contextlib.closing(link):
+            link.request("GET", path)
+            return link.getresponse().read()
 
     def counted(self) -> Counter[str]:
         """Requests by key as the portal has them."""

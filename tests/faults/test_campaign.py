@@ -27,14 +27,14 @@ def test_nothing_that_matters_gives_way_under_random_faults(rig):
         for lane in range(GATEWAYS):
             if rig.chance.random() < 0.7:
                 rig.harm(lane, **rig.chance.choice(HARMS))
-        rig.acting(1.5)
+        rig.people.acting(1.5)
         if turn % 2:
-            rig.raise_limit()
+            rig.people.raise_limit()
         kill_something(rig)
-        rig.acting(1.0)
+        rig.people.acting(1.0)
         for lane in list(rig.harmed):
             rig.mend(lane)
-        rig.acting(1.5)
+        rig.people.acting(1.5)
 
     history = rig.finish()
 

@@ -25,16 +25,16 @@ def no_file_may_grow(gateway):
 def test_a_gateway_with_a_full_disk_goes_on_and_says_so(rig):
     """New keys have to wait; whatever it knows it decides, and revocations hold without the disk."""
     gateway = rig.gateways[0]
-    rig.acting(2.0)
+    rig.people.acting(2.0)
 
     with no_file_may_grow(gateway):
-        for key in rig.keys[-3:]:
-            assert rig.revoke(key)
+        for key in rig.people.keys[-3:]:
+            assert rig.people.revoke(key)
             time.sleep(1.5)
         eventually(lambda: "cannot be written" in (gateway.health()["reason"] or ""), seconds=3)
 
     rig.await_level()
     assert gateway.health()["reason"] is None
-    rig.acting(1.0)
+    rig.people.acting(1.0)
     history = rig.finish()
     assert history.judge() == [], rig.explain()

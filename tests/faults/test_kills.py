@@ -12,17 +12,17 @@ pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 def test_kill_9_of_everything_in_turn_loses_nothing_but_a_second_of_reports(rig):
     for number in range(GATEWAYS):
-        rig.acting(0.5)
+        rig.people.acting(0.5)
         rig.kill_gateway(number)
     rig.kill_proxy()
-    rig.acting(1.0)
-    people = threading.Thread(target=rig.acting, args=(2.0,))
+    rig.people.acting(1.0)
+    people = threading.Thread(target=rig.people.acting, args=(2.0,))
     people.start()
     time.sleep(0.7)
     with rig.portal_away():  # in the middle of whatever people are at
         people.join()
-    rig.acting(1.0)
-    rig.raise_limit()
+    rig.people.acting(1.0)
+    rig.people.raise_limit()
 
     history = rig.finish()
 

@@ -11,21 +11,21 @@ pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 
 def test_an_older_backup_raises_nothing_from_the_dead(rig, tmp_path):
-    rig.acting(1.0)
+    rig.people.acting(1.0)
     rig.await_level()
     rig.side.back_up(tmp_path / "backup.db")
     time.sleep(0.1)
-    dead = [rig.issue() for _ in range(2)] + rig.keys[3:5]
-    forgotten = [rig.issue() for _ in range(2)]
+    dead = [rig.people.issue() for _ in range(2)] + rig.people.keys[3:5]
+    forgotten = [rig.people.issue() for _ in range(2)]
     for key in dead:
-        assert rig.revoke(key)
+        assert rig.people.revoke(key)
     rig.await_level()
     assert codes(rig, dead) == {"key_revoked"}
     assert codes(rig, forgotten) == {""}
 
     rig.restore(tmp_path / "backup.db", restore=rig.side.restore)
     rig.await_level()
-    rig.acting(2.0)
+    rig.people.acting(2.0)
     rig.kill_gateway(0)
     rig.await_level()
 
