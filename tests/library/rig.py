@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 
+from plimsoll.decision import Code
 from plimsoll.enforcer import Enforcer
 from plimsoll.replica import Replica
 from plimsoll.store import Store
@@ -122,3 +123,8 @@ def rig_on(portal: FakePortal, clock: ManualClock, state: Path, **options: objec
         yield rig
     finally:
         rig.stop()
+
+
+def code_of(rig: Rig, secret: str) -> Code:
+    """What a request with a secret gets."""
+    return rig.enforcer.check(secret, model="sonnet-5").code

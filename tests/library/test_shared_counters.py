@@ -1,100 +1,21 @@
-"""Gateways that count together in one Valkey, and alone while it is away (SYNC.md section 3.9)."""
+"""Gateways that count together in one Valkey (SYNC.md section 3.9)."""
 
 import contextlib
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from plimsoll.counters_redis import SharedCounters
-from plimsoll.decision import Decision
 from plimsoll.gateway import Gateway
 from plimsoll.service import create_app, health, metrics
 from plimsoll.serving import Server
-from plimsoll.spool import Counts
-from plimsoll.testing import FakeKey, FakePortal, SystemClock
-from tests.library.rig import Rig, rig_on, small_catalog
+from plimsoll.testing import FakePortal
+from tests.library.sharing import HOUR, MakeGates, together
 from tests.support.product import eventually
 from tests.support.valkey import Valkey
-
-HOUR = {"kind": "window", "period": 3600}
-# Long enough that a busy machine is not taken for a server that is away.
-PATIENCE = 5.0
-BRIEF = 0.2
-
-
-class Gate:
-    """One of several gateways over one server, with the key that all of them meet."""
-
-    def __init__(self, rig: Rig, shared: SharedCounters, key: FakeKey) -> None:
-        self.rig, self.shared, self.key = rig, shared, key
-
-    def ask(self, **asked: int) -> Decision:
-        return self.rig.enforcer.check(self.key.secret, model="m", **asked)
-
-    def admitted(self, requests: int) -> int:
-        """How many of so many requests pass."""
-        return sum(map(bool, (self.ask() for _ in range(requests))))
-
-    def settle(self, decision: Decision, **took: int) -> bool:
-        return self.rig.enforcer.settle(decision.id, **took)
-
-    def used(self) -> dict[str, int]:
-        limits = self.rig.enforcer.limits(self.key.secret).limits
-        return {each.name.split(".")[2]: each.used for each in limits}
-
-    def counted(self) -> Iterable[Counts]:
-        """What waits to be reported as used."""
-        return self.rig.enforcer._ledger.counters.tally.take().values()
-
-    def wait_until_shared(self) -> None:
-        eventually(lambda: self.shared.is_up, seconds=20)
-
-
-class Gates:
-    """Opens gateways that follow one portal."""
-
-    def __init__(self, folder: Path, stack: contextlib.ExitStack, *rows: dict[str, object]) -> None:
-        self._folder, self._stack = folder, stack
-        self.portal = FakePortal(clock=SystemClock())
-        self.portal.publish(small_catalog(*rows))
-        self.org = self.portal.add_org("build")
-        self.key = self.portal.add_key(self.org)
-
-    def open(self, name: str, valkey: Valkey, *, timeout: float = PATIENCE) -> Gate:
-        # Tried again at once, since each test waits for it.
-        shared = SharedCounters(
-            valkey.url, timeout_seconds=timeout, jitter=lambda _, high: min(high, 0.05)
-        )
-        shared.start()
-        self._stack.callback(shared.close)
-        rig = self._stack.enter_context(
-            rig_on(self.portal, SystemClock(), self._folder / name, shared=shared)
-        )
-        return Gate(rig, shared, self.key)
-
-
-MakeGates = Callable[..., Gates]
-
-
-@pytest.fixture
-def gates(tmp_path: Path) -> Iterator[MakeGates]:
-    with contextlib.ExitStack() as stack:
-        yield lambda *rows: Gates(tmp_path, stack, *rows)
-
-
-def together(*acts: Callable[[], int]) -> int:
-    """The sum of what acts in threads of their own give."""
-    sums: list[int] = []
-    threads = [threading.Thread(target=lambda act=act: sums.append(act())) for act in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(sums)
 
 
 def test_two_gateways_together_admit_what_one_would(gates: MakeGates, valkey: Valkey) -> None:
@@ -133,24 +54,6 @@ def test_requests_in_flight_are_counted_over_all_gateways(gates: MakeGates, valk
 
     assert two.ask()
     assert not one.ask()
-
-
-def test_what_others_settled_is_not_in_flight_when_the_server_goes_away(
-    gates: MakeGates, frail_valkey: Valkey
-) -> None:
-    flight = {"metric": "concurrent_requests", "kind": "concurrency", "period": None, "quota": 2}
-    made = gates(flight)
-    one, two = made.open("one", frail_valkey), made.open("two", frail_valkey)
-    for _ in range(5):
-        assert two.settle(one.ask())
-    still, over = one.ask(), one.ask()
-    assert one.settle(over)
-
-    frail_valkey.kill()
-
-    assert [bool(one.ask()), bool(one.ask())] == [True, False]
-    assert one.settle(still)
-    assert one.ask()
 
 
 def test_any_gateway_settles_what_another_admitted_and_only_once(
@@ -224,139 +127,6 @@ def test_a_counter_is_kept_until_it_is_empty(gates: MakeGates, valkey: Valkey) -
     # A thousand minutes to leak, and the hour.
     (left,) = (valkey.client.pttl(name) for name in valkey.client.keys("*bucket*"))
     assert 1059 <= left // 60_000 <= 1060
-
-
-def test_a_server_that_forgets_everything_forgives_nothing(
-    gates: MakeGates, valkey: Valkey
-) -> None:
-    made = gates({**HOUR, "quota": 10}, {"metric": "output_tokens", "quota": 100, "period": 86_400})
-    one, two = made.open("one", valkey), made.open("two", valkey)
-    one.ask(max_tokens=60)
-    two.ask(max_tokens=10)
-    assert one.used() == two.used()
-
-    valkey.client.flushall()
-    valkey.client.script_flush()
-
-    assert one.used() == {"requests": 2, "output_tokens": 70}
-    assert not one.ask(max_tokens=40)
-    assert one.ask(max_tokens=20)
-    assert two.used() == {"requests": 3, "output_tokens": 90}
-    assert one.shared.is_up
-
-
-def test_while_it_is_away_each_counts_alone_and_tells_when_it_is_back(
-    gates: MakeGates, frail_valkey: Valkey
-) -> None:
-    made = gates({**HOUR, "quota": 100})
-    one, two = made.open("one", frail_valkey), made.open("two", frail_valkey)
-    assert one.admitted(10) + two.admitted(10) == 20
-    two.used(), one.used()
-
-    frail_valkey.kill()
-    assert one.admitted(30) + two.admitted(5) == 35
-    assert not one.shared.is_up
-    assert "Connection" in (one.shared.problem or "")
-    assert one.used() == {"requests": 50}
-
-    frail_valkey.start()
-    one.wait_until_shared()
-    two.wait_until_shared()
-
-    assert one.used()["requests"] >= 50
-    assert two.used() == one.used() == {"requests": 55}
-    assert one.admitted(100) == 45
-    assert two.admitted(10) == 0
-
-
-def test_what_was_taken_alone_is_told_after_a_start_in_between_and_only_once(
-    gates: MakeGates, frail_valkey: Valkey
-) -> None:
-    made = gates({**HOUR, "quota": 100}, {"metric": "output_tokens", "quota": 60, "burst": 9000})
-    frail_valkey.kill()
-    one, two = made.open("one", frail_valkey), made.open("two", frail_valkey)
-    assert [one.ask(max_tokens=100) and one.admitted(49), two.admitted(3)] == [49, 3]
-    one.rig.stop()
-    frail_valkey.start()
-    two.wait_until_shared()
-    assert two.used()["requests"] == 3
-
-    again = made.open("one", frail_valkey)
-
-    assert again.used()["requests"] == two.used()["requests"] == 53
-    assert two.used()["output_tokens"] in range(100 + 52 * 50 - 30, 100 + 52 * 50 + 1)
-    again.rig.stop()
-    assert made.open("one", frail_valkey).used()["requests"] == 53
-
-
-def test_a_settlement_that_it_missed_is_done_when_it_is_back(
-    gates: MakeGates, frail_valkey: Valkey
-) -> None:
-    flight = {"metric": "concurrent_requests", "kind": "concurrency", "period": None, "quota": 1}
-    made = gates(flight, {"metric": "output_tokens", **HOUR, "quota": 1000})
-    one = made.open("one", frail_valkey, timeout=BRIEF)
-    decision = one.ask(max_tokens=900)
-
-    frail_valkey.hang()
-    one.used()
-    assert not one.shared.is_up
-    assert one.settle(decision, output_tokens=100)
-    meanwhile = one.ask(max_tokens=50)
-    frail_valkey.go_on()
-    one.wait_until_shared()
-    assert one.settle(meanwhile, output_tokens=20)
-
-    eventually(lambda: one.used() == {"concurrent_requests": 0, "output_tokens": 120})
-    assert one.ask(max_tokens=850)
-
-
-def test_a_server_that_hangs_stalls_no_request(gates: MakeGates, frail_valkey: Valkey) -> None:
-    made = gates({**HOUR, "quota": 100_000})
-    one = made.open("one", frail_valkey, timeout=BRIEF)
-    one.admitted(5)
-
-    frail_valkey.hang()
-    longest = []
-    for _ in range(4):
-        began = time.monotonic()
-        together(*[lambda: one.admitted(1)] * 8)
-        longest.append(time.monotonic() - began)
-
-    # The first wait for an answer, the others know: also when it is tried again meanwhile.
-    assert longest[0] < 3 * BRIEF + 1
-    assert max(longest[1:]) < BRIEF + 0.5
-    assert not one.shared.is_up
-    frail_valkey.go_on()
-    one.wait_until_shared()
-    eventually(lambda: one.used() == {"requests": 37})
-
-
-def test_a_server_that_refuses_to_write_counts_as_away(gates: MakeGates, valkey: Valkey) -> None:
-    made = gates({**HOUR, "quota": 10})
-    one = made.open("one", valkey)
-    one.ask()
-    valkey.client.config_set("maxmemory", 1)
-    try:
-        assert one.admitted(20) == 9
-        assert "OutOfMemory" in (one.shared.problem or "")
-    finally:
-        valkey.client.config_set("maxmemory", 0)
-
-    eventually(lambda: one.used() == {"requests": 10} and one.shared.is_up, seconds=20)
-
-
-def test_a_server_that_is_not_there_at_the_start_is_found_later(
-    gates: MakeGates, frail_valkey: Valkey
-) -> None:
-    frail_valkey.kill()
-    made = gates({**HOUR, "quota": 10})
-    one = made.open("one", frail_valkey)
-    assert one.admitted(4) == 4
-
-    frail_valkey.start()
-    one.wait_until_shared()
-
-    assert one.admitted(10) == 6
 
 
 def test_an_address_that_is_none_is_refused_at_once() -> None:
