@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from portal.core import clock
 from portal.core.db import Sessions, wakeup_of
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,23 @@ class Job:
     name: str
     run: Callable[[], int]
     is_slow: bool = False
+
+
+def paced(look: Callable[[], int], *, every: timedelta) -> Callable[[], int]:
+    """The same look, taken at start and then only so often, whatever wakes it; one that raises counts as none."""
+    looked_at: datetime | None = None
+
+    def run() -> int:
+        nonlocal looked_at
+        now = clock.now()
+        # A clock that was set back must not hold it up.
+        if looked_at is not None and timedelta() <= now - looked_at < every:
+            return 0
+        done = look()
+        looked_at = now
+        return done
+
+    return run
 
 
 def run_all(jobs: Iterable[Job]) -> dict[str, int]:

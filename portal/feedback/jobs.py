@@ -5,11 +5,11 @@ None of it decides, closes or locks a thread, however long nothing is said in it
 
 from portal.config import Settings
 from portal.core.db import Sessions
-from portal.core.jobs import Job
+from portal.core.jobs import Job, paced
 from portal.feedback.holds import Attention
 from portal.feedback.of_changes import read_log
 from portal.feedback.records import append_missing
-from portal.feedback.reminders import Reminders
+from portal.feedback.reminders import LOOK_EVERY, remind
 from portal.feedback.told import tell
 
 
@@ -20,5 +20,5 @@ def jobs(sessions: Sessions, settings: Settings) -> list[Job]:
         Job("attention", Attention(sessions, settings).run),
         Job("records of decisions", lambda: append_missing(sessions, settings)),
         Job("feedback mails", lambda: tell(sessions, settings.url)),
-        Job("feedback clocks", Reminders(sessions, settings.url).run),
+        Job("feedback clocks", paced(lambda: remind(sessions, settings.url), every=LOOK_EVERY)),
     ]

@@ -33,35 +33,25 @@ class Due(NamedTuple):
     is_missed: bool
 
 
-class Reminders:
-    """Looks once a minute, and at start."""
+def remind(sessions: Sessions, url: str) -> int:
+    """One look at all clocks; returns how many reminders were written."""
+    with sessions() as session:
+        due = list_due(session, clock.now())
+    return sum(_remind(sessions, each, url=url) for each in due)
 
-    def __init__(self, sessions: Sessions, url: str) -> None:
-        self._sessions, self._url = sessions, url
-        self._looked_at: datetime | None = None
 
-    def run(self) -> int:
-        now = clock.now()
-        if self._looked_at and self._looked_at <= now < self._looked_at + LOOK_EVERY:
-            return 0
-        with self._sessions() as session:
-            due = list_due(session, now)
-        told = sum(self._remind(each) for each in due)
-        self._looked_at = now
-        return told
-
-    def _remind(self, due: Due) -> int:
-        about = mails.About(due.number, due.title, self._url)
-        at, missed = instant(due.due_at), due.is_missed
-        with self._sessions() as session:
-            return remind_staff(
-                session,
-                due.thread_id,
-                name=due.name,
-                letter=lambda to: mails.clock_runs_out(
-                    to, about, what=due.what, due_at=at, is_missed=missed
-                ),
-            )
+def _remind(sessions: Sessions, due: Due, *, url: str) -> int:
+    about = mails.About(due.number, due.title, url)
+    at, missed = instant(due.due_at), due.is_missed
+    with sessions() as session:
+        return remind_staff(
+            session,
+            due.thread_id,
+            name=due.name,
+            letter=lambda to: mails.clock_runs_out(
+                to, about, what=due.what, due_at=at, is_missed=missed
+            ),
+        )
 
 
 def list_due(session: Session, now: datetime) -> list[Due]:

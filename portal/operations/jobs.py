@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from portal.core import clock
 from portal.core.db import Sessions, transaction
-from portal.core.jobs import Job
+from portal.core.jobs import Job, paced
 from portal.operations import commands
 
 LOOK_AFTER = timedelta(seconds=5)
@@ -16,32 +15,27 @@ NOTE_AFTER = timedelta(seconds=30)
 def jobs(sessions: Sessions, *, url: str) -> list[Job]:
     """The job that opens and closes alerts; `url` is the portal's, for links."""
     # Noted like the others: /metrics tells of it while it fails, and staff hear once it works again.
-    return [noted(Job("alerts", Lookout(sessions, url=url).run), sessions)]
+    return [noted(Job("alerts", lookout(sessions, url=url)), sessions)]
 
 
-class Lookout:
-    """Looks every few seconds, whatever wakes it."""
+def lookout(sessions: Sessions, *, url: str) -> Callable[[], int]:
+    """Looks every few seconds, and notes less often that it did."""
 
-    def __init__(self, sessions: Sessions, *, url: str) -> None:
-        self._sessions = sessions
-        self._url = url
-        self._looked_at: datetime | None = None
-        self._noted_at: datetime | None = None
+    def note() -> int:
+        # Nobody waits for this one: it must not wake the jobs, which would look again.
+        with sessions() as session, transaction(session, wakes=False):
+            commands.note_look(session)
+        return 1
 
-    def run(self) -> int:
-        """Open and close what is due; returns how many that were."""
-        now = clock.now()
-        if self._looked_at is not None and timedelta() <= now - self._looked_at < LOOK_AFTER:
-            return 0
-        done = look(self._sessions, url=self._url)
-        self._looked_at = now
+    note_now_and_then = paced(note, every=NOTE_AFTER)
+
+    def run() -> int:
+        done = look(sessions, url=url)
         # After the look: one that raises is none, and who only ever raises counts as not looking.
-        if self._noted_at is None or not timedelta() <= now - self._noted_at < NOTE_AFTER:
-            # Nobody waits for this one: it must not wake the jobs, which would look again.
-            with self._sessions() as session, transaction(session, wakes=False):
-                commands.note_look(session)
-            self._noted_at = now
+        note_now_and_then()
         return done
+
+    return paced(run, every=LOOK_AFTER)
 
 
 def look(sessions: Sessions, *, url: str) -> int:

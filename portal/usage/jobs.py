@@ -4,39 +4,23 @@ from datetime import timedelta
 
 from portal.core import clock
 from portal.core.db import Sessions, transaction
-from portal.core.jobs import Job
+from portal.core.jobs import Job, paced
 from portal.core.upserts import remove
 from portal.usage import rollup
 from portal.usage.models import RefusedBatch
 from portal.usage.rollup import KEPT, LEVELS, Level
 
-LOOK_SECONDS = 60
+# Each report of a gateway wakes the jobs.
+LOOK_EVERY = timedelta(seconds=60)
 
 
 def jobs(sessions: Sessions) -> list[Job]:
     """The job of this slice; beside the others, since an hour of many organisations takes its time."""
-    return [Job("usage", Keeper(sessions).run, is_slow=True)]
-
-
-class Keeper:
-    """Looks once a minute, whatever wakes it; what it packs it packs in short transactions."""
-
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
-        self._looked_at: int | None = None
-
-    def run(self) -> int:
-        """Pack and drop all that is due; returns how many chunks that were."""
-        now = clock.timestamp()
-        if self._looked_at is not None and 0 <= now - self._looked_at < LOOK_SECONDS:
-            return 0
-        done = keep(self._sessions)
-        self._looked_at = now
-        return done
+    return [Job("usage", paced(lambda: keep(sessions), every=LOOK_EVERY), is_slow=True)]
 
 
 def keep(sessions: Sessions) -> int:
-    """One pass over everything; returns how many chunks were packed or dropped."""
+    """One pass over everything, in short transactions; returns how many chunks were packed or dropped."""
     return sum(_pack(sessions, level) for level in LEVELS) + _drop(sessions)
 
 

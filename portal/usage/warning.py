@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 from sqlalchemy import Select, case, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,7 +14,7 @@ from portal.accounts.models import User
 from portal.core import clock
 from portal.core.db import Sessions, transaction
 from portal.core.ids import new_id
-from portal.core.jobs import Job
+from portal.core.jobs import Job, paced
 from portal.core.outbox import queue_mail
 from portal.orgs.models import Membership, Org, Role
 from portal.orgs.policy import Permission, may
@@ -25,31 +26,14 @@ from portal.usage.meter import gauge as gauge_of
 from portal.usage.models import AlertRules, MeterCounter, UsageWarning
 from portal.usage.shown import load_line
 
-LOOK_SECONDS = 5
+# Each report of a gateway wakes the jobs.
+LOOK_EVERY = timedelta(seconds=5)
 TOLD = tuple(role for role in Role if may(role, Permission.MANAGE_ALERTS))
 
 
 def jobs(sessions: Sessions, *, url: str) -> list[Job]:
     """The job that warns; `url` is the portal's, for links."""
-    return [Job("usage warnings", Watch(sessions, url=url).run)]
-
-
-class Watch:
-    """Looks every few seconds, whatever wakes it: each report of a gateway does."""
-
-    def __init__(self, sessions: Sessions, *, url: str) -> None:
-        self._sessions = sessions
-        self._url = url
-        self._looked_at: int | None = None
-
-    def run(self) -> int:
-        """Warn of all that was reached; returns how many warnings that were."""
-        now = clock.timestamp()
-        if self._looked_at is not None and 0 <= now - self._looked_at < LOOK_SECONDS:
-            return 0
-        done = warn_all(self._sessions, url=self._url)
-        self._looked_at = now
-        return done
+    return [Job("usage warnings", paced(lambda: warn_all(sessions, url=url), every=LOOK_EVERY))]
 
 
 def warn_all(sessions: Sessions, *, url: str) -> int:

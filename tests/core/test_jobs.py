@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -11,7 +12,7 @@ from sqlalchemy import select
 from portal.core import outbox
 from portal.core.actor import CLI
 from portal.core.db import transaction
-from portal.core.jobs import REST_SECONDS, Job, Worker, run_all
+from portal.core.jobs import REST_SECONDS, Job, Worker, paced, run_all
 from portal.core.outbox import Mail, Message
 from portal.housekeeping import all_jobs
 from portal.journal.commands import record
@@ -59,6 +60,43 @@ def test_a_job_that_fails_does_not_keep_the_others_from_running(caplog):
 
     assert done == {"broken": -1, "sound": 3}
     assert "broken" in caplog.text
+
+
+def test_a_paced_look_is_taken_at_start_and_then_only_so_often(clock):
+    looks = []
+    look = paced(lambda: looks.append(clock.at) or 2, every=timedelta(seconds=60))
+
+    done = [look(), look()]
+    for seconds in (59, 1, 59):
+        clock.advance(seconds=seconds)
+        done.append(look())
+
+    assert done == [2, 0, 0, 2, 0]
+    assert len(looks) == 2
+
+
+def test_a_paced_look_that_raises_counts_as_none(clock):
+    outcomes = iter([RuntimeError, None])
+
+    def fail_once() -> int:
+        if error := next(outcomes):
+            raise error
+        return 1
+
+    look = paced(fail_once, every=timedelta(seconds=60))
+    with pytest.raises(RuntimeError):
+        look()
+
+    assert [look(), look()] == [1, 0]
+
+
+def test_a_clock_that_was_set_back_holds_up_no_paced_look(clock):
+    look = paced(lambda: 1, every=timedelta(seconds=60))
+    look()
+
+    clock.advance(days=-1)
+
+    assert [look(), look()] == [1, 0]
 
 
 def test_the_worker_runs_at_its_start_and_after_each_commit(sessions, working):

@@ -1,6 +1,6 @@
 import pytest
 
-from portal.operations.jobs import Lookout, look
+from portal.operations.jobs import look, lookout
 from tests.support.wire import Wire, enrol
 
 URL = "http://localhost"
@@ -19,11 +19,11 @@ def looking(sessions):
 @pytest.fixture
 def watched(sessions, clock):
     """The jobs have run for a while."""
-    lookout = Lookout(sessions, url=URL)
-    lookout.run()
+    look_again = lookout(sessions, url=URL)
+    look_again()
     clock.advance(minutes=1)
-    lookout.run()
-    return lookout
+    look_again()
+    return look_again
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from portal.core.actor import CLI
 from portal.core.db import transaction
 from portal.core.jobs import Job, run_all
 from portal.core.outbox import Message, queue_mail, send_due
-from portal.operations.jobs import Lookout, noted
+from portal.operations.jobs import lookout, noted
 from portal.operations.queries import list_failing_jobs
 from portal.sync.commands import remove_gateway
 from portal.transparency import keyfile
@@ -82,7 +82,7 @@ def later(watched, clock, server):
             clock.set(min(clock.at + STEP, ends_at))
             say()
             server.work()
-            done += watched.run()
+            done += watched()
         return done
 
     return act
@@ -111,11 +111,11 @@ def test_a_portal_that_was_away_does_not_blame_its_gateways(say, later, clock, s
     later(seconds=30)
     clock.advance(hours=2)
 
-    back = Lookout(sessions, url=URL)
-    assert back.run() == 0
+    look_again = lookout(sessions, url=URL)
+    assert look_again() == 0
     clock.advance(seconds=30)
     say()
-    assert back.run() == 0
+    assert look_again() == 0
 
     assert told() == []
 
@@ -125,10 +125,10 @@ def test_who_stays_away_after_the_portal_is_back_is_lost(say, later, clock, sess
     later(seconds=30)
     clock.advance(hours=2)
 
-    back = Lookout(sessions, url=URL)
-    back.run()
+    look_again = lookout(sessions, url=URL)
+    look_again()
     clock.advance(minutes=1)
-    back.run()
+    look_again()
 
     assert told() == ["Gateway lost: gw-eu-1"]
 
@@ -138,7 +138,7 @@ def test_a_lost_gateway_stays_lost_over_a_portal_that_is_away(say, later, clock,
     later(minutes=6)
     clock.advance(hours=2)
 
-    assert Lookout(sessions, url=URL).run() == 0
+    assert lookout(sessions, url=URL)() == 0
     assert told() == ["Gateway lost: gw-eu-1"]
 
 
@@ -325,7 +325,7 @@ def test_a_dead_address_among_the_staff_is_no_alert(sessions, server, queue, wat
         clock.advance(seconds=20)
         if passed == 5:
             run_all([noted(Job("pack", lambda: 0), sessions)])
-        watched.run()
+        watched()
 
     assert told() == [
         title for title in ("A job fails: pack", "Over: A job fails: pack") for _ in "12"

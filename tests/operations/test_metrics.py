@@ -150,7 +150,7 @@ def test_mail_log_usage_and_alerts_are_counted(scrape, sessions, app, catalog, c
         message = Message(to="eve@example.com", subject="Hello", text="Hello\n")
         queue_mail(session, message, event="one", person="usr_1")
     clock.advance(seconds=30)
-    watched.run()
+    watched()
 
     said = scrape()
 

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from portal.core import migrations
 from portal.usage import jobs, rollup
-from portal.usage.jobs import Keeper, keep
+from portal.usage.jobs import keep
 from portal.usage.models import (
     HourPack,
     MinutePack,
@@ -95,15 +95,15 @@ def test_minutes_go_after_35_days_and_the_rest_after_400(line, key, row, session
 def test_the_job_looks_once_a_minute_and_writes_only_when_something_is_due(
     line, key, row, sessions, clock, count_queries
 ):
-    keeper = Keeper(sessions)
-    keeper.run()
+    (job,) = jobs.jobs(sessions)
+    job.run()
     with count_queries() as queries:
-        keeper.run()
+        job.run()
     assert len(queries) == 0
 
     line.send(row(key, ago=120))
-    clock.advance(seconds=jobs.LOOK_SECONDS)
-    assert keeper.run() == 1
+    clock.advance(seconds=jobs.LOOK_EVERY.seconds)
+    assert job.run() == 1
 
 
 def test_days_packed_before_there_were_sums_get_theirs_by_the_upgrade(

@@ -7,7 +7,7 @@ import pytest
 from portal.core.db import transaction
 from portal.orgs.models import Org
 from portal.usage.alerts import USUAL, Alerts, get_alerts, set_alerts
-from portal.usage.warning import Watch, warn_all
+from portal.usage.warning import jobs, warn_all
 from tests.support.factories import make_grant
 from tests.support.wire import Line, Wire, enrol
 from tests.usage.reporting import REQUESTS, bucket, tell
@@ -139,13 +139,13 @@ def test_what_has_emptied_again_or_belongs_to_others_is_not_told(line, cast, clo
 
 
 def test_the_job_looks_only_every_few_seconds(line, sessions, cast, clock):
-    watch = Watch(sessions, url=URL)
-    assert watch.run() == 0
+    (job,) = jobs(sessions, url=URL)
+    assert job.run() == 0
     tell(line, cast.acme.id, SPEND, spend(clock, 400_000_000))
 
-    assert watch.run() == 0
+    assert job.run() == 0
     clock.advance(seconds=5)
-    assert watch.run() == 1
+    assert job.run() == 1
 
 
 def test_the_organisation_sets_when_and_whether_by_mail(
