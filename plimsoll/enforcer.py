@@ -13,6 +13,7 @@ from plimsoll.contract import tokens
 from plimsoll.contract.coming import Coming, coming_limits
 from plimsoll.contract.fold import policy_of
 from plimsoll.contract.limits import EXACT_BOUND
+from plimsoll.contract.networks import allows_address
 from plimsoll.contract.windows import NEVER
 from plimsoll.decision import Code, Decision, Readings
 from plimsoll.ledger import Asked, Ledger, Took, Verdict
@@ -225,7 +226,7 @@ class Enforcer:
             return Code.NOT_READY
         if org.record.state == "suspended":
             return Code.ORG_SUSPENDED
-        if not key.allows_address(client_ip):
+        if not allows_address(key.networks, client_ip):
             return Code.NETWORK_NOT_ALLOWED
         return org
 

@@ -5,16 +5,16 @@ secret and kept in memory until a commit touches it, so a gateway starts in mill
 million keys, and what a commit changed is seen by the next request.
 """
 
-import ipaddress
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from plimsoll.clock import Clock, PortalTime, SystemClock
 from plimsoll.contract.fold import Policy
+from plimsoll.contract.networks import Network, parse_networks
 from plimsoll.contract.records import (
     DIGEST_MODULUS,
     CheckpointRecord,
@@ -35,8 +35,6 @@ _CACHED_MAX = 100_000
 _NACKS_MAX = 100
 _TEXT_MAX = 200
 
-_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 
 class Key(NamedTuple):
     """A key as it stands; `record` is None when its text cannot be read, which counts as revoked.
@@ -47,22 +45,9 @@ class Key(NamedTuple):
     id: str
     record: KeyRecord | None
     is_revoked: bool
-    networks: tuple[_Network, ...] | None
+    networks: tuple[Network, ...] | None
     models: frozenset[str] | None
     plans: dict[Any, Any]
-
-    def allows_address(self, client_ip: str | None) -> bool:
-        """Whether the key may be used from an address; one for any network asks for none."""
-        if self.networks is None:
-            return True
-        try:
-            address = ipaddress.ip_address(client_ip or "")
-        except ValueError:
-            return False
-        # An IPv4 caller seen through an IPv6 socket is still that caller.
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self.networks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -346,7 +331,7 @@ def _log_nack(problem: LogProblem) -> Nack:
 def _key_of(row: Row, *, seen_revoked: bool) -> Key:
     try:
         record = KeyRecord.parse(row.data)
-        networks = None if record.networks is None else tuple(map(_network, record.networks))
+        networks = parse_networks(record.networks)
     except (ValueError, TypeError):
         return Key(row.id, None, is_revoked=True, networks=None, models=None, plans={})
     revoked = seen_revoked or record.state == "revoked"
@@ -359,6 +344,3 @@ def _org_record(row: Row) -> OrgRecord | None:
         return OrgRecord.parse(row.data if row.good is None else row.good)
     except (ValueError, TypeError):
         return None
-
-
-_network: Callable[[str], _Network] = ipaddress.ip_network

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 from sqlalchemy import select
@@ -14,6 +13,7 @@ from plimsoll.contract.adjustments import Cap
 from plimsoll.contract.coming import Coming, capped, coming_limits
 from plimsoll.contract.effect import Ahead, upcoming_tightenings
 from plimsoll.contract.limits import ALL_MODELS, Kind
+from plimsoll.contract.networks import allows_address, parse_networks
 from plimsoll.contract.windows import window_bounds
 from portal.core import clock
 from portal.core.secrets import digest
@@ -64,19 +64,9 @@ def find_key(session: Session, secret: str | None, *, brand: str, ip: str | None
         raise refusal
     if session.get_one(Org, key.org_id).suspended_at:
         raise errors.OrgSuspended
-    if not _is_allowed_from(key, ip):
+    if not allows_address(parse_networks(key.networks), ip):
         raise errors.NetworkNotAllowed
     return key
-
-
-def _is_allowed_from(key: ApiKey, ip: str | None) -> bool:
-    if key.networks is None:
-        return True
-    try:
-        address = ip_address(ip or "")
-    except ValueError:
-        return False
-    return any(address in ip_network(each) for each in key.networks)
 
 
 def own_limits(session: Session, key: ApiKey) -> OwnLimits:

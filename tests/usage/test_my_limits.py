@@ -53,6 +53,21 @@ def test_a_key_that_no_gate_takes_is_refused_as_there(code, made, clock):
     assert code(made(networks=["203.0.113.0/24"])) == (403, "network_not_allowed", None)
 
 
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("203.0.113.9", 200), ("::ffff:203.0.113.9", 200), ("203.0.114.9", 403), ("", 403)],
+)
+def test_a_key_with_networks_is_told_its_limits_there_alone(client, made, address, status):
+    """An IPv4 caller seen through an IPv6 socket is still that caller, as at a gate."""
+    secret = made(networks=["203.0.113.0/24"])
+
+    answer = client.get(
+        PATH, headers={"x-api-key": secret}, environ_overrides={"REMOTE_ADDR": address}
+    )
+
+    assert answer.status_code == status
+
+
 def test_a_suspended_organisation_is_told_so(code, made, sessions, cast):
     secret = made(networks=["203.0.113.0/24"])
     with sessions() as session, transaction(session):
