@@ -5,7 +5,7 @@ evenly until it is full again, a window ends at its instant, requests in flight 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -108,10 +108,7 @@ def cap_gauges(
     session: Session, org_id: str, limits: Sequence[Limit], *, at: int
 ) -> list[tuple[ApiKey, Gauge]]:
     """The caps of keys of which a gateway told, with the keys that they bind; `limits` are the organisation's."""
-    counters: dict[tuple[str, str], list[MeterCounter]] = defaultdict(list)
-    query = select(MeterCounter).where(MeterCounter.org_id == org_id, MeterCounter.owner != org_id)
-    for counter in session.scalars(query):
-        counters[counter.owner, counter.name].append(counter)
+    counters = cap_counters(session, org_id)
     if not counters:
         return []
     lineages = {owner for owner, _ in counters}
@@ -125,6 +122,19 @@ def cap_gauges(
             for limit in held
             if (told := counters.get((key.lineage, limit.cell.name)))
         ]
+    return found
+
+
+def cap_counters(
+    session: Session, org_id: str, *, lineage: str | None = None
+) -> Mapping[tuple[str, str], list[MeterCounter]]:
+    """What the gateways told of caps, by lineage of the key and name of the cap: of one lineage, or of all."""
+    is_asked = MeterCounter.owner != org_id if lineage is None else MeterCounter.owner == lineage
+    found: dict[tuple[str, str], list[MeterCounter]] = defaultdict(list)
+    for counter in session.scalars(
+        select(MeterCounter).where(MeterCounter.org_id == org_id, is_asked)
+    ):
+        found[counter.owner, counter.name].append(counter)
     return found
 
 

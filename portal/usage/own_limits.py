@@ -1,6 +1,5 @@
 """What an API key may ask of its own limits: as the check service's `GET /limits` has it (EXACT 25)."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,8 +21,7 @@ from portal.orgs.models import Org
 from portal.tiers.queries import current_assignment, open_grants
 from portal.transparency.queries import signed_log
 from portal.usage import errors
-from portal.usage.meter import Gauge, gauge, meter
-from portal.usage.models import MeterCounter
+from portal.usage.meter import Gauge, cap_counters, gauge, meter
 from portal.web.filters import iso
 
 _REFUSED = {
@@ -87,7 +85,7 @@ def _gauges(session: Session, key: ApiKey, at: int) -> list[Gauge]:
     in_force = signed_log(session).policy(at)
     held = {each.limit.cell: each for each in meter(session, key.org_id, at)}
     tier = current_assignment(session, key.org_id).tier
-    counters = _cap_counters(session, key)
+    told = cap_counters(session, key.org_id, lineage=key.lineage)
     found: dict[str, Gauge] = {}
     for model in (*sorted(in_force.models if key.models is None else key.models), None):
         if model is not None and (tier, model) not in in_force.offers:
@@ -99,18 +97,8 @@ def _gauges(session: Session, key: ApiKey, at: int) -> list[Gauge]:
             if cap.model in {model, ALL_MODELS}:
                 limit = capped(cap, [each.limit for each in met])
                 name = limit.cell.name
-                found[name] = gauge(limit, counters[name], at)
+                found[name] = gauge(limit, told.get((key.lineage, name), ()), at)
     return list(found.values())
-
-
-def _cap_counters(session: Session, key: ApiKey) -> dict[str, list[MeterCounter]]:
-    found: dict[str, list[MeterCounter]] = defaultdict(list)
-    query = select(MeterCounter).where(
-        MeterCounter.org_id == key.org_id, MeterCounter.owner == key.lineage
-    )
-    for counter in session.scalars(query):
-        found[counter.name].append(counter)
-    return found
 
 
 def _row(each: Gauge, at: int) -> dict[str, Any]:
