@@ -54,6 +54,26 @@ def test_nothing_is_lost_or_counted_twice_on_a_bad_line_and_over_restarts(
     assert portal.usage.boot > 1
 
 
+def test_what_is_in_a_batch_without_an_answer_waits_still(
+    rig: Rig, portal: FakePortal, key: FakeKey
+) -> None:
+    """A gateway that says that nothing waits is believed to have told all."""
+    line = Unreliable(portal)
+    line.faults = ["lost", "unanswered"]
+    rig.follower._portal.usage = line  # type: ignore[method-assign]
+    ask(rig, key)
+    rig.enforcer.save()
+
+    seen = []
+    for _ in range(3):
+        rig.follower.sender.send_once()
+        rig.follower.reporter.send_once()
+        seen.append(portal.reports[-1]["health"]["spool"])
+
+    # A row, and the two counters that it changed.
+    assert seen == [3, 3, 0]
+
+
 def test_a_batch_is_sent_again_byte_for_byte_though_more_was_counted(
     rig: Rig, portal: FakePortal, key: FakeKey
 ) -> None:
@@ -98,7 +118,7 @@ def test_a_refused_batch_is_parked_reported_and_the_next_is_sent(
     send(rig)
 
     assert [batch["seq"] for batch in portal.usage.batches] == [2]
-    assert rig.follower.sender.spool.parked == 1
+    assert (rig.follower.sender.spool.parked, rig.follower.sender.spool.left) == (1, 0)
     nacks = [nack for nack in rig.replica.take_nacks() if nack.kind == "usage"]
     assert [(nack.id, nack.code) for nack in nacks] == [("1.1", "key_unknown")]
 
