@@ -16,6 +16,7 @@ from plimsoll.clock import Clock, PortalTime, SystemClock
 from plimsoll.contract.fold import Policy
 from plimsoll.contract.networks import Network, parse_networks
 from plimsoll.contract.records import (
+    CHECKPOINT_ID,
     DIGEST_MODULUS,
     CheckpointRecord,
     KeyRecord,
@@ -90,6 +91,7 @@ class Replica:
         )
         if self.logbook.problem is not None:
             self._nacks.append(_log_nack(self.logbook.problem))
+        self._examine_stored()
 
     # ---- asking ----
 
@@ -228,8 +230,20 @@ class Replica:
 
     # ---- inside ----
 
+    def _examine_stored(self) -> None:
+        """Refuse again the checkpoint that was refused before this start."""
+        row = self.store.find("checkpoint", CHECKPOINT_ID)
+        if row is None:
+            return
+        # Verifying takes longer than all the rest of a start: what was accepted is known by its text.
+        with suppress(ValueError, TypeError):
+            if CheckpointRecord.parse(row.data).text == self.store.meta.get("log_text"):
+                return
+        put = Put(row.kind, row.id, row.revision, row.data)
+        self._examine({(put.kind, put.id): put}, self._nacks)
+
     def _examine(self, latest: "_Latest", nacks: list[Nack]) -> Examined | None:
-        received = latest.get(("checkpoint", "log"))
+        received = latest.get(("checkpoint", CHECKPOINT_ID))
         if received is None:
             return None
 

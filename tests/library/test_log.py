@@ -7,6 +7,7 @@ import pytest
 from plimsoll.contract import checkpoint, records
 from plimsoll.decision import Code
 from plimsoll.errors import LogProblem
+from plimsoll.replica import Replica
 from plimsoll.testing import FakePortal, ManualClock
 from tests.library.rig import Rig, rig_on, small_catalog
 
@@ -120,6 +121,30 @@ def test_a_log_in_order_again_clears_the_problem(rig: Rig) -> None:
     rig.level()
 
     assert rig.replica.log_problem is None
+    assert Replica(rig.store, clock=rig.clock).log_problem is None
+
+
+@pytest.mark.parametrize("code", ["log_behind", "log_forked", "log_unsigned"])
+def test_a_log_that_was_refused_is_refused_after_a_restart_without_its_portal_too(
+    portal: FakePortal, clock: ManualClock, tmp_path: Path, code: str
+) -> None:
+    with rig_on(portal, clock, tmp_path / "state") as rig:
+        if code == "log_behind":
+            portal.sign(size=1)
+        elif code == "log_forked":
+            entry = portal.entry(1)
+            entry["body"]["title"] = "Other limits"
+            portal.fork_log(1, entry)
+            portal.sign()
+        else:
+            portal.sign(seed=b"\x07" * 32)
+        rig.level()
+        assert problem_of(rig) == code
+
+    portal.is_down = True
+    with rig_on(portal, clock, tmp_path / "state") as rig:
+        assert problem_of(rig) == code
+        assert rig.replica.policy().limits
 
 
 def test_another_signature_is_not_believed(rig: Rig) -> None:

@@ -61,6 +61,7 @@ def test_what_is_in_a_batch_without_an_answer_waits_still(
     line = Unreliable(portal)
     line.faults = ["lost", "unanswered"]
     rig.follower._portal.usage = line  # type: ignore[method-assign]
+    rig.wait(lambda: bool(portal.reports), "the report of the start")
     ask(rig, key)
     rig.enforcer.save()
 
