@@ -1,70 +1,98 @@
-"""`python -m bench.fleet URL FOLDER`: gateways in one process, led by lines on standard input.
+"""`python -m bench.fleet URL FOLDER`: gateways, each in a process of its own, led by lines on standard input.
 
-The first line holds a token for each; "ready" is answered once all have the state. Then each line is a key:
-"watching" is answered once it is being asked about, and a list of instants once every gateway refuses it.
+The first line holds a token for each; their process ids are answered once all have the state. Then each line
+is a key: "watching" is answered once every gateway passes it, and a list of instants once every gateway refuses it.
+In one process they would wait for each other's turn at the interpreter, as gateways never do.
 """
 
+import gc
 import json
+import multiprocessing
+import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any
 
+# Loaded once, for all that are forked from here.
+import httpx2  # noqa: F401
+
+from plimsoll.contract.records import Put
 from plimsoll.enforcer import Enforcer
 from plimsoll.replica import Replica
 from plimsoll.store import Store
 from plimsoll.sync import Follower
+from plimsoll.wire import Commit
 
 MODEL = "sonnet-5"
-PAUSE_SECONDS = 0.005
+FORK = multiprocessing.get_context("fork")
 
 
 def main() -> None:
     url, folder = sys.argv[1], Path(sys.argv[2])
     tokens = sys.stdin.readline().split()
-    with ExitStack() as stack:
-        enforcers = [
-            stack.enter_context(_gateway(url, token, folder / str(number)))
-            for number, token in enumerate(tokens)
-        ]
-        while not all(enforcer.replica.is_ready for enforcer in enforcers):
-            time.sleep(0.05)
-        print("ready", flush=True)
-        for line in sys.stdin:
-            _watch(enforcers, line.strip())
+    gc.freeze()
+    gateways = [_fork(url, token, folder / str(number)) for number, token in enumerate(tokens)]
+    print(json.dumps(_hear_all(gateways)), flush=True)
+    for line in sys.stdin:
+        for each in gateways:
+            each.send(line.strip())
+        _hear_all(gateways)
+        print("watching", flush=True)
+        print(json.dumps(_hear_all(gateways)), flush=True)
 
 
-@contextmanager
-def _gateway(url: str, token: str, folder: Path) -> Iterator[Enforcer]:
+def _fork(url: str, token: str, folder: Path) -> Connection:
+    ours, its = FORK.Pipe()
+    FORK.Process(target=_run, args=(url, token, folder), kwargs={"pipe": its}, daemon=True).start()
+    its.close()
+    return ours
+
+
+def _hear_all(gateways: Sequence[Connection]) -> list[Any]:
+    """One answer of each, in the order in which they come."""
+    waiting, heard = list(gateways), []
+    while waiting:
+        for each in wait(waiting):
+            heard.append(each.recv())
+            waiting.remove(each)
+    return heard
+
+
+class _Watched(Replica):
+    """Says when a key is refused that was not: asked after each commit, by the thread that follows."""
+
+    def watch(self, secret: str, pipe: Connection) -> None:
+        assert not self._refuses(secret)
+        self._secret, self._pipe = secret, pipe
+
+    def commit(self, puts: Sequence[Put], commit: Commit, epoch: str) -> None:
+        super().commit(puts, commit, epoch)
+        if self._secret and self._refuses(self._secret):
+            self._secret = ""
+            self._pipe.send(time.monotonic())
+
+    _secret = ""
+
+    def _refuses(self, secret: str) -> bool:
+        return bool(Enforcer(self).check(secret, model=MODEL).code == "key_revoked")
+
+
+def _run(url: str, token: str, folder: Path, *, pipe: Connection) -> None:
+    """One gateway, until the other end of its pipe is closed."""
     store = Store(folder)
-    replica = Replica(store)
+    replica = _Watched(store)
     follower = Follower(replica, url, token)
     follower.start()
-    try:
-        yield Enforcer(replica)
-    finally:
-        follower.close()
-        store.close()
-
-
-def _watch(enforcers: list[Enforcer], secret: str) -> None:
-    """Ask each as soon as it holds something new: asked all the time, they would have no time to follow."""
-    waiting = {each: each.replica.head for each in enforcers if not _refuses(each, secret)}
-    print("watching", flush=True)
-    instants = []
-    while waiting:
-        time.sleep(PAUSE_SECONDS)
-        for each in [each for each, head in waiting.items() if each.replica.head is not head]:
-            waiting[each] = each.replica.head
-            if _refuses(each, secret):
-                instants.append(time.monotonic())
-                del waiting[each]
-    print(json.dumps(instants), flush=True)
-
-
-def _refuses(enforcer: Enforcer, secret: str) -> bool:
-    return bool(enforcer.check(secret, model=MODEL).code == "key_revoked")
+    while not replica.is_ready:
+        time.sleep(0.05)
+    pipe.send(os.getpid())
+    while True:
+        secret = pipe.recv()
+        replica.watch(secret, pipe)
+        pipe.send(None)
 
 
 if __name__ == "__main__":

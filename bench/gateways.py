@@ -1,7 +1,8 @@
 """Two hundred gateways on this machine at ten changes a second: from a revocation to its refusal at every one.
 
 The portal as it is run when it has grown: PostgreSQL, pages in one process, `/sync/` in one of its own. The
-gateways are real ones, in a few processes: each has a store on disk, a verified log, and reports each commit.
+gateways are real ones, each in a process of its own, with a store on disk and a verified log, and they report.
+All share this machine's processors, as gateways of a provider do not: what each part spends is said beside it.
 """
 
 import json
@@ -15,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.figures import keep, percentiles
-from bench.watchers import change, cpu_seconds
+from bench.watchers import change, cpu_seconds, cpu_seconds_by_thread
 from bench.world import TOP, World, make
 from portal.core.db import transaction
 from portal.keys.commands import revoke_key
@@ -23,81 +24,77 @@ from portal.keys.models import ApiKey
 from tests.support.databases import PostgresServer
 from tests.support.sync_process import SyncProcess
 
-GATEWAYS, PROCESSES = 200, 4
+FLEETS = (50, 200)
 CHANGES_PER_SECOND = 10
 REVOCATIONS = 60
-READY_SECONDS = 120.0
+# Between two revocations, so that each meets a fleet that has reported the last one.
+REST_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0
+# A gateway's threads, in the order in which they start.
+THREADS = ("asked by the bench", "reports", "usage", "following")
 
 
 def main() -> None:
-    postgres = PostgresServer()
+    postgres = PostgresServer(is_durable=True)
+    result: dict[str, object] = {}
     try:
         with TemporaryDirectory() as folder:
-            url = postgres.create().url
-            world = make(Path(folder) / "world", threads=8, url=url)
-            keep("gateways", _measure(world, Path(folder)))
-            world.sessions.kw["bind"].dispose()
+            for count in FLEETS:
+                place = Path(folder) / str(count)
+                world = make(place / "world", threads=8, url=postgres.create().url)
+                result |= _measure(world, place, count=count)
+                world.sessions.kw["bind"].dispose()
     finally:
         postgres.close()
+    keep("gateways", result)
 
 
-def _measure(world: World, folder: Path) -> dict[str, object]:
+def _measure(world: World, folder: Path, *, count: int) -> dict[str, object]:
     keys = world.issue(REVOCATIONS)
     (changing, _), *_ = world.issue(1)
+    half = REVOCATIONS // 2
     acts: list[float] = []
     with ExitStack() as stack:
         process = SyncProcess(world.settings, folder)
         stack.callback(process.kill)
         process.launch()
-        (server,) = process.workers
-        fleets = [
-            stack.enter_context(_fleet(world, process.url, folder / f"fleet-{number}"))
-            for number in range(PROCESSES)
-        ]
-        for fleet in fleets:
-            fleet.ready()
-        alone = _revoke_all(world, fleets, keys[: REVOCATIONS // 2], changing=None, acts=acts)
-        spent, began = cpu_seconds(server), time.monotonic()
-        busy = _revoke_all(world, fleets, keys[REVOCATIONS // 2 :], changing=changing, acts=acts)
-        share = (cpu_seconds(server) - spent) / (time.monotonic() - began)
+        fleet = stack.enter_context(_fleet(world, process.url, folder / "fleet", count=count))
+        spent = fleet.spent() | {"sync process": _spent_by(process)}
+        alone = [_revoke(world, fleet, key=key, acts=acts) for key in keys[:half]]
+        after = fleet.spent() | {"sync process": _spent_by(process)}
+        busy = _revoke_while(world, fleet, keys[half:], changing=changing, acts=acts)
+    each = {name: (after[name] - spent[name]) / half for name in spent}
+    name = f"{count} gateways"
     return {
-        "gateways": f"{GATEWAYS} in {PROCESSES} processes, beside PostgreSQL and the portal",
-        "revoked to refused, at the first": percentiles([min(each) for each in alone]),
-        "revoked to refused, at every one": percentiles([max(each) for each in alone]),
-        f"at {CHANGES_PER_SECOND} changes a second, at the first": percentiles(
-            [min(each) for each in busy]
-        ),
-        f"at {CHANGES_PER_SECOND} changes a second, at every one": percentiles(
+        f"{name}: revoked to refused, at the first": percentiles([min(each) for each in alone]),
+        f"{name}: revoked to refused, at every one": percentiles([max(each) for each in alone]),
+        f"{name}: at {CHANGES_PER_SECOND} changes a second, at every one": percentiles(
             [max(each) for each in busy]
         ),
-        "of this the act and its commit": percentiles(acts),
-        "processor of the sync process meanwhile": f"{share * 100:.0f} %",
+        f"{name}: of this the act and its commit": percentiles(acts),
+        f"{name}: processor seconds a revocation, of all": {
+            part: round(seconds, 3) for part, seconds in each.items()
+        },
     }
 
 
-def _revoke_all(
+def _revoke_while(
     world: World,
-    fleets: list["Fleet"],
+    fleet: "Fleet",
     keys: list[tuple[str, str]],
     *,
-    changing: str | None,
+    changing: str,
     acts: list[float],
 ) -> list[list[float]]:
-    """Seconds from each revocation's begin to its refusal, by gateway, while another key changes.
-
-    `acts` gets what the act itself took, with its commit.
-    """
+    """The same while another key changes all the time."""
     over = threading.Event()
     other = threading.Thread(target=_change_on, args=(world, changing, over))
-    if changing:
-        other.start()
+    other.start()
     try:
-        return [_revoke(world, fleets, key=key, acts=acts) for key in keys]
+        return [_revoke(world, fleet, key=key, acts=acts) for key in keys]
     finally:
         over.set()
-        if changing:
-            other.join()
+        other.join()
 
 
 def _change_on(world: World, key: str, over: threading.Event) -> None:
@@ -106,27 +103,31 @@ def _change_on(world: World, key: str, over: threading.Event) -> None:
 
 
 def _revoke(
-    world: World, fleets: list["Fleet"], *, key: tuple[str, str], acts: list[float]
+    world: World, fleet: "Fleet", *, key: tuple[str, str], acts: list[float]
 ) -> list[float]:
+    """Seconds from the revocation's begin to its refusal, by gateway; `acts` gets those of the act itself."""
     key_id, secret = key
-    for fleet in fleets:
-        fleet.watch(secret)
+    fleet.watch(secret)
+    time.sleep(REST_SECONDS)
     began = time.monotonic()
     with world.sessions() as session, transaction(session):
         row = session.get_one(ApiKey, key_id, with_for_update=True)
         revoke_key(session, actor=world.owner, key=row, reason="Bench.")
     acts.append(time.monotonic() - began)
-    return [instant - began for fleet in fleets for instant in fleet.refused()]
+    return [instant - began for instant in fleet.refused()]
 
 
 class Fleet:
-    """Some of the gateways, in a process of their own; instants are of the machine's monotonic clock."""
+    """The gateways, forked from a process of their own; instants are of the machine's monotonic clock."""
 
     def __init__(self, child: "subprocess.Popen[str]") -> None:
         self._child = child
+        self._pids: list[int] = json.loads(self._hear())
 
-    def ready(self) -> None:
-        assert self._hear() == "ready"
+    def spent(self) -> dict[str, float]:
+        """Processor seconds of all of them so far, by what the thread does."""
+        each = [cpu_seconds_by_thread(pid) for pid in self._pids]
+        return {name: sum(found[place] for found in each) for place, name in enumerate(THREADS)}
 
     def watch(self, secret: str) -> None:
         assert self._child.stdin is not None
@@ -143,10 +144,14 @@ class Fleet:
         return self._child.stdout.readline().strip()
 
 
+def _spent_by(process: SyncProcess) -> float:
+    (server,) = process.workers
+    return cpu_seconds(server)
+
+
 @contextmanager
-def _fleet(world: World, url: str, folder: Path) -> Iterator[Fleet]:
-    count = GATEWAYS // PROCESSES
-    tokens = [world.enrol(f"{folder.name}-{each}") for each in range(count)]
+def _fleet(world: World, url: str, folder: Path, *, count: int) -> Iterator[Fleet]:
+    tokens = [world.enrol(f"gw-{each}") for each in range(count)]
     command = [sys.executable, "-m", "bench.fleet", url, str(folder)]
     with subprocess.Popen(
         command, cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

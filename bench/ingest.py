@@ -56,7 +56,7 @@ def database(kind: str) -> Iterator[str | None]:
     if kind == "sqlite":
         yield None
         return
-    server = PostgresServer()
+    server = PostgresServer(is_durable=True)
     with ExitStack() as stack:
         stack.callback(server.close)
         yield server.create().url

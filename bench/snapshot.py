@@ -4,12 +4,13 @@ import hashlib
 import json
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ def main(kind: str = "sqlite") -> None:
             before = resident_kib(server)
             first, again = _follow(url, token, state), _follow(url, token, Path(folder) / "second")
             peak = resident_kib(server, "VmHWM")
+        bare = _bare(world, Path(folder) / "bare.db")
         restarts = [_restart(state) for _ in range(RESTARTS)]
         size = sum(file.stat().st_size for file in state.iterdir())
         world.sessions.kw["bind"].dispose()
@@ -58,6 +60,8 @@ def main(kind: str = "sqlite") -> None:
             "keys": f"{KEYS:,} on {kind}",
             "built, sent, verified, stored": f"{first:.2f} s",
             "sent from the file made before, verified, stored": f"{again:.2f} s",
+            "bare: as many records hashed, and kept in SQLite": f"{bare:.2f} s",
+            "ratios to that": f"{first / bare:.1f}, {again / bare:.1f}",
             "memory of the server, before": f"{before // 1024:,} MiB",
             "memory of the server, at most": f"{peak // 1024:,} MiB",
             "memory of this process at most": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MiB",
@@ -159,6 +163,20 @@ def _follow(url: str, token: str, state: Path) -> float:
     follower.close()
     store.close()
     return took
+
+
+def _bare(world: World, path: Path) -> float:
+    """What no gateway can do without: hash each record, write all of them, and have them on disk."""
+    made = canonical.encode(_key(world, f"key_{0:026d}", None))
+    with closing(sqlite3.connect(path)) as link:
+        link.execute("CREATE TABLE record (id INTEGER PRIMARY KEY, data BLOB, hash BLOB)")
+        began = time.perf_counter()
+        link.executemany(
+            "INSERT INTO record VALUES (?, ?, ?)",
+            ((number, made, record_hash("key", str(number), made)) for number in range(KEYS)),
+        )
+        link.commit()
+        return time.perf_counter() - began
 
 
 RESTART = """

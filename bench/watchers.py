@@ -21,7 +21,7 @@ CHANGES_PER_SECOND = 10
 
 
 def main() -> None:
-    postgres = PostgresServer()
+    postgres = PostgresServer(is_durable=True)
     try:
         with TemporaryDirectory() as folder:
             world = make(Path(folder) / "world", threads=8, url=postgres.create().url)
@@ -113,8 +113,13 @@ def resident_kib(pid: int, name: str = "VmRSS") -> int:
 
 def cpu_seconds(pid: int) -> float:
     """What a process has spent of processors, by the scheduler's own count (Linux)."""
-    spent = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(path.read_text(encoding="ascii").split()[0]) for path in spent) / 1e9
+    return sum(cpu_seconds_by_thread(pid))
+
+
+def cpu_seconds_by_thread(pid: int) -> list[float]:
+    """The same for each of its threads, the oldest first."""
+    threads = sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda path: int(path.name))
+    return [int((each / "schedstat").read_text("ascii").split()[0]) / 1e9 for each in threads]
 
 
 if __name__ == "__main__":

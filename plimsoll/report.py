@@ -1,7 +1,8 @@
 """Tells the portal where this gateway stands (SYNC.md section 2, report).
 
 A thread of its own with one slot: the newest position is sent, older unsent ones are not, since
-one acknowledgement stands for all before it.
+one acknowledgement stands for all before it. Every gateway hears of a change at the same instant;
+they do not all report in the same one, so that no report keeps another gateway from taking it in.
 """
 
 import logging
@@ -20,6 +21,9 @@ from plimsoll.transport import LinkLost, Portal, Refused
 logger = logging.getLogger(__name__)
 
 _ACCEPTED = range(200, 300)
+# A receipt is there within the second that it promises.
+_SPREAD_SECONDS = 0.2
+_APART_SECONDS = 0.5
 
 
 class Reporter:
@@ -33,6 +37,7 @@ class Reporter:
         *,
         counters: Callable[[], str],
         link: Callable[[], str],
+        jitter: Callable[[float, float], float],
     ) -> None:
         self.thread = threading.Thread(target=self._run, name="plimsoll-reporter", daemon=True)
         self._replica = replica
@@ -40,6 +45,8 @@ class Reporter:
         self._spool = spool
         self._counters = counters
         self._link = link
+        self._jitter = jitter
+        self._sent_at = -_APART_SECONDS
         self._wake = threading.Condition()
         self._is_due = False
         self._is_closed = False
@@ -68,6 +75,7 @@ class Reporter:
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._is_due or self._is_closed)
+                self._wake.wait_for(lambda: self._is_closed, self._pause())
                 if self._is_closed:
                     return
                 self._is_due = False
@@ -76,11 +84,17 @@ class Reporter:
             except Exception:
                 logger.exception("a report could not be made")
 
+    def _pause(self) -> float:
+        """Seconds until the next report; what comes meanwhile goes with it."""
+        rested = self._sent_at + _APART_SECONDS - self._replica.clock.monotonic()
+        return max(rested, self._jitter(0.0, _SPREAD_SECONDS))
+
     def send_once(self) -> None:
         """Send a report of the position as it is now; what fails is left to the next."""
         head = self._replica.head
         if head is None:
             return
+        self._sent_at = self._replica.clock.monotonic()
         # No more are taken while some wait, so that a report stays one that the portal takes.
         self._unsent = self._unsent or self._replica.take_nacks()
         nacks = [nack._asdict() for nack in self._unsent]

@@ -99,6 +99,7 @@ class Follower:
             self.sender.spool,
             counters=counters,
             link=lambda: self._link.value,
+            jitter=jitter,
         )
         self._jitter = jitter
         self._stop = threading.Event()

@@ -189,18 +189,19 @@ class Fan:
             _close(stream)
 
     def _wait_for(self, stream: Stream, head: Head, rest: memoryview) -> None:
-        poll = select.poll()
-        poll.register(stream.descriptor, select.POLLOUT)
         try:
-            while rest:
-                if not poll.poll(SLOW_SECONDS * 1000):
-                    raise TimeoutError
-                rest = rest[os.write(stream.descriptor, rest) :]
-        except OSError:
-            self._apart.discard(stream)
-            _close(stream)
+            _write_all(stream, rest)
+            is_over = stream.is_over
+            if is_over:  # said here, since there may be no room for it at once
+                _write_all(stream, memoryview(_Message.bye("ask again").to(stream)))
+        except OSError as error:
+            log.debug("a slow stream was given up: %s", error)
         else:
-            self.take(stream, head)
+            if not is_over:
+                self.take(stream, head)
+                return
+        self._apart.discard(stream)
+        _close(stream)
 
     def _end(self, group: set[Stream], message: _Message) -> None:
         for stream in group:
@@ -228,6 +229,16 @@ def _goes_well(step: Callable[[], None]) -> bool:
 def opened(descriptor: int, *, stay: Stay, is_chunked: bool, leave: Callable[[], None]) -> Stream:
     """A connection of our own from another's, which may close its own."""
     return Stream(os.dup(descriptor), stay=stay, is_chunked=is_chunked, leave=leave)
+
+
+def _write_all(stream: Stream, data: memoryview) -> None:
+    """Write, waiting for room each time. Raises OSError."""
+    poll = select.poll()
+    poll.register(stream.descriptor, select.POLLOUT)
+    while data:
+        if not poll.poll(SLOW_SECONDS * 1000):
+            raise TimeoutError
+        data = data[os.write(stream.descriptor, data) :]
 
 
 def _close(stream: Stream) -> None:

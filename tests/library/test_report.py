@@ -1,0 +1,44 @@
+"""What a gateway tells the portal of itself: soon, and not more often than the portal needs."""
+
+import time
+
+from tests.library.rig import Rig
+
+CHANGES = 30
+
+
+def test_what_changes_in_a_moment_is_reported_together(rig: Rig) -> None:
+    """Two hundred gateways at ten changes a second would keep a portal busy with their reports alone."""
+    rig.level()
+    rig.wait(lambda: is_reported(rig), "the first report")
+    before = len(rig.portal.reports)
+
+    began = time.monotonic()
+    for _ in range(CHANGES):
+        rig.portal.add_org("build")
+        rig.level()
+    took = time.monotonic() - began
+    rig.wait(lambda: is_reported(rig), "the last position was reported")
+
+    assert len(rig.portal.reports) - before <= 3 + took / 0.5
+
+
+def test_a_change_is_reported_within_the_second_of_its_receipt(rig: Rig) -> None:
+    rig.level()
+    took = []
+
+    for _ in range(3):  # whatever else the machine has to do, it is not always busy
+        began = time.monotonic()
+        rig.portal.add_org("build")
+        rig.level()
+        rig.wait(lambda: is_reported(rig), "the position was reported")
+        took.append(time.monotonic() - began)
+
+    assert min(took) < 1
+
+
+def is_reported(rig: Rig) -> bool:
+    """Whether the portal was told of the position that the gateway has now."""
+    head = rig.replica.head
+    assert head is not None
+    return bool(rig.portal.reports) and rig.portal.reports[-1]["cursor"] == head.cursor
