@@ -1,8 +1,8 @@
 """Tells the portal where this gateway stands (SYNC.md section 2, report).
 
 A thread of its own with one slot: the newest position is sent, older unsent ones are not, since
-one acknowledgement stands for all before it. Every gateway hears of a change at the same instant;
-they do not all report in the same one, so that no report keeps another gateway from taking it in.
+one acknowledgement stands for all before it. Every gateway hears of a change at the same instant: a
+portal that is quick to answer is told at once, one that has many of them a moment later and less often.
 """
 
 import logging
@@ -21,9 +21,12 @@ from plimsoll.transport import LinkLost, Portal, Refused
 logger = logging.getLogger(__name__)
 
 _ACCEPTED = range(200, 300)
-# A receipt is there within the second that it promises.
+# At most: a receipt is there within the second that it promises.
 _SPREAD_SECONDS = 0.2
 _APART_SECONDS = 0.5
+# Reporting may take so much of the time, and what is known of the portal fades with each report.
+_SHARE = 0.1
+_FADES = 0.9
 
 
 class Reporter:
@@ -47,6 +50,8 @@ class Reporter:
         self._link = link
         self._jitter = jitter
         self._sent_at = -_APART_SECONDS
+        # How long the portal takes to answer where many report at once.
+        self._takes = 0.0
         self._wake = threading.Condition()
         self._is_due = False
         self._is_closed = False
@@ -86,24 +91,28 @@ class Reporter:
 
     def _pause(self) -> float:
         """Seconds until the next report; what comes meanwhile goes with it."""
-        rested = self._sent_at + _APART_SECONDS - self._replica.clock.monotonic()
-        return max(rested, self._jitter(0.0, _SPREAD_SECONDS))
+        apart = min(self._takes / _SHARE, _APART_SECONDS)
+        rest = self._sent_at + apart - self._replica.clock.monotonic()
+        return max(rest, self._jitter(0.0, min(self._takes, _SPREAD_SECONDS)))
 
     def send_once(self) -> None:
         """Send a report of the position as it is now; what fails is left to the next."""
         head = self._replica.head
         if head is None:
             return
-        self._sent_at = self._replica.clock.monotonic()
         # No more are taken while some wait, so that a report stays one that the portal takes.
         self._unsent = self._unsent or self._replica.take_nacks()
         nacks = [nack._asdict() for nack in self._unsent]
         body = {"cursor": head.cursor, "nacks": nacks, "health": self._health(head.records)}
+        self._sent_at = self._replica.clock.monotonic()
         try:
             status = self._portal.report(orjson.dumps(body))
         except (LinkLost, Refused) as error:
             logger.debug("a report was not sent: %s", error)
             return
+        finally:
+            took = self._replica.clock.monotonic() - self._sent_at
+            self._takes = max(took, self._takes * _FADES)
         if status in _ACCEPTED:
             self._unsent.clear()
         else:

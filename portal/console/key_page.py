@@ -17,7 +17,7 @@ from portal.web.session import session, sessions
 
 bp = Blueprint("key_page", __name__, url_prefix="/orgs/<org>/keys")
 
-AWAIT_SECONDS = 0.5
+AWAIT_SECONDS = 0.8
 LOOKS_MAX = 20
 
 

@@ -2,14 +2,31 @@
 
 import time
 
+import pytest
+
 from tests.library.rig import Rig
 
 CHANGES = 30
 
 
-def test_what_changes_in_a_moment_is_reported_together(rig: Rig) -> None:
-    """Two hundred gateways at ten changes a second would keep a portal busy with their reports alone."""
+@pytest.fixture
+def busy(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """The portal takes a while to answer a report."""
     rig.level()
+    answered = rig.follower._portal.report
+
+    def answer(body: bytes) -> int:
+        rig.clock.advance(0.3)
+        return answered(body)
+
+    monkeypatch.setattr(rig.follower._portal, "report", answer)
+    rig.portal.beat()
+    return rig
+
+
+def test_a_busy_portal_is_told_together_what_changes_in_a_moment(busy: Rig) -> None:
+    """Two hundred gateways at ten changes a second would keep it busy with their reports alone."""
+    rig = busy
     rig.wait(lambda: is_reported(rig), "the first report")
     before = len(rig.portal.reports)
 
