@@ -61,7 +61,7 @@ def _unsealed(world: World, key: str) -> None:
 
 
 def _flush(session: Session) -> None:
-    session.flush()
+    session.flush()  # as the seal does before it reads
     session.info.pop("touched", None)
 
 

@@ -20,6 +20,9 @@ from plimsoll.transport import LinkLost, Portal, Refused
 
 logger = logging.getLogger(__name__)
 
+# How long to wait, in seconds, between the two that are given.
+Jitter = Callable[[float, float], float]
+
 _ACCEPTED = range(200, 300)
 # At most: a receipt is there within the second that it promises.
 _SPREAD_SECONDS = 0.2
@@ -40,7 +43,7 @@ class Reporter:
         *,
         counters: Callable[[], str],
         link: Callable[[], str],
-        jitter: Callable[[float, float], float],
+        jitter: Jitter,
     ) -> None:
         self.thread = threading.Thread(target=self._run, name="plimsoll-reporter", daemon=True)
         self._replica = replica

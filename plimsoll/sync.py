@@ -18,7 +18,7 @@ from plimsoll.contract.records import Put
 from plimsoll.errors import DigestMismatch, ProtocolError
 from plimsoll.reading import Nack
 from plimsoll.replica import Replica
-from plimsoll.report import Reporter
+from plimsoll.report import Jitter, Reporter
 from plimsoll.snapshot import Snapshot
 from plimsoll.transport import LinkLost, Portal, Refused, SnapshotRequired, Unavailable
 from plimsoll.usage import Sender
@@ -40,7 +40,6 @@ CLOSE_SECONDS = 2.0
 _OWED_MAX = 50_000
 _DIVERGED_RETRY_SECONDS = 30.0
 
-Jitter = Callable[[float, float], float]
 _even: Jitter = secrets.SystemRandom().uniform
 
 
