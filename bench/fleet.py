@@ -65,7 +65,7 @@ class _Watched(Replica):
     """Says when a key is refused that was not: asked after each commit, by the thread that follows."""
 
     def watch(self, secret: str, pipe: Connection) -> None:
-        assert not self._refuses(secret)
+        assert Enforcer(self).check(secret, model=MODEL)
         self._secret, self._pipe = secret, pipe
 
     def commit(self, puts: Sequence[Put], commit: Commit, epoch: str) -> None:

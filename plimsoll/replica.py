@@ -231,7 +231,7 @@ class Replica:
     # ---- inside ----
 
     def _examine_stored(self) -> None:
-        """Refuse again the checkpoint that was refused before this start."""
+        """Judge again the checkpoint that was refused before this start: by another pin, it may be right."""
         row = self.store.find("checkpoint", CHECKPOINT_ID)
         if row is None:
             return
@@ -240,7 +240,15 @@ class Replica:
             if CheckpointRecord.parse(row.data).text == self.store.meta.get("log_text"):
                 return
         put = Put(row.kind, row.id, row.revision, row.data)
-        self._examine({(put.kind, put.id): put}, self._nacks)
+        examined = self._examine({(put.kind, put.id): put}, self._nacks)
+        if examined is None or self.head is None:
+            return
+        try:
+            self.store.apply((), self.head, log=examined.step, revoked=(), at=0)
+        except sqlite3.Error as error:
+            self._refused_step = LogProblem("log_incomplete", f"it cannot be kept: {error}")
+        else:
+            self._accept(examined)
 
     def _examine(self, latest: "_Latest", nacks: list[Nack]) -> Examined | None:
         received = latest.get(("checkpoint", CHECKPOINT_ID))

@@ -55,6 +55,7 @@ class Reporter:
         self._sent_at = -_APART_SECONDS
         # How long the portal takes to answer where many report at once.
         self._takes = 0.0
+        self._is_connected = False
         self._wake = threading.Condition()
         self._is_due = False
         self._is_closed = False
@@ -98,6 +99,11 @@ class Reporter:
         rest = self._sent_at + apart - self._replica.clock.monotonic()
         return max(rest, self._jitter(0.0, min(self._takes, _SPREAD_SECONDS)))
 
+    def _note_time(self, took: float) -> None:
+        # The first goes over a connection that had to be made, which says nothing of those to come.
+        self._takes = max(took, self._takes * _FADES) if self._is_connected else 0.0
+        self._is_connected = True
+
     def send_once(self) -> None:
         """Send a report of the position as it is now; what fails is left to the next."""
         head = self._replica.head
@@ -113,9 +119,7 @@ class Reporter:
         except (LinkLost, Refused) as error:
             logger.debug("a report was not sent: %s", error)
             return
-        finally:
-            took = self._replica.clock.monotonic() - self._sent_at
-            self._takes = max(took, self._takes * _FADES)
+        self._note_time(self._replica.clock.monotonic() - self._sent_at)
         if status in _ACCEPTED:
             self._unsent.clear()
         else:

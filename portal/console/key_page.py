@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, request, url_for
 
 from portal.accounts.login import current_actor
+from portal.console.hearing import get_hearing
 from portal.core import clock
 from portal.core.db import wakeup_of
 from portal.keys.caps import get_cap_page
@@ -12,6 +13,7 @@ from portal.orgs.models import Org, Role
 from portal.orgs.policy import Permission, may
 from portal.orgs.queries import get_org, role_of
 from portal.sync.queries import await_receipt
+from portal.usage.shown import get_cap_lines
 from portal.web import responses
 from portal.web.session import session, sessions
 
@@ -31,15 +33,18 @@ def key(org: str, key: str) -> Response:
     looks = min(request.args.get("looks", 0, type=int), LOOKS_MAX)
     # The receipt asks again by itself while a gateway is awaited, at most for some seconds.
     again = None if receipt.is_complete or looks >= LOOKS_MAX else looks + 1
+    role = role_of(session(), actor, found.id)
     return responses.page(
         "console/key.html",
         fragment="console/_receipt.html",
         org=found,
         key=row,
         state=row.state(clock.now()),
-        may=_rights(found, row, role_of(session(), actor, found.id)),
+        may=_rights(found, row, role),
         story=get_story(session(), row),
         caps=get_cap_page(session(), found, row).caps,
+        cap_lines=get_cap_lines(session(), row) if may(role, Permission.SEE_USAGE) else [],
+        hearing=get_hearing(session()),
         receipt=receipt,
         receipt_url=again and url_for("key_page.key", org=found.slug, key=row.id, looks=again),
     )

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from plimsoll.contract.coming import Coming, coming_limits
+from plimsoll.contract.adjustments import Cap
+from plimsoll.contract.coming import Coming, capped, coming_limits
 from plimsoll.contract.fold import Policy
 from plimsoll.contract.limits import METRICS, Kind, Limit, Period
 from plimsoll.contract.windows import window_bounds
@@ -19,7 +20,7 @@ from portal.tiers.queries import open_grants
 from portal.tiers.words import identity as identity_of
 from portal.tiers.words import limit_name, model_name
 from portal.transparency.queries import policy, signed_log
-from portal.usage.meter import Gauge, cap_gauges, meter
+from portal.usage.meter import Gauge, cap_counters, cap_gauges, gauge, held_limits, meter
 from portal.usage.models import UsageCursor, UsageWarning
 
 NEAR_PERCENT = 80
@@ -137,6 +138,17 @@ def get_meter(session: Session, org_id: str) -> Meter:
     )
     # Before all else: what holds back one key is seen on no other line.
     return Meter((*(line for line in caps if line.is_near), *lines), limits)
+
+
+def get_cap_lines(session: Session, key: ApiKey) -> list[LoadLine]:
+    """The caps of a key that the caller has loaded, in their order, also those of which nothing is used."""
+    now = clock.timestamp()
+    in_force = policy(session, now)
+    held = held_limits(session, in_force, org_id=key.org_id, at=now)
+    told = cap_counters(session, key.org_id, lineage=key.lineage)
+    limits = [capped(Cap(**each), held) for each in key.caps]
+    gauges = (gauge(each, told.get((key.lineage, each.cell.name), ()), now) for each in limits)
+    return [load_line(in_force, each) for each in gauges]
 
 
 def _of_cap(key: ApiKey, line: LoadLine) -> LoadLine:

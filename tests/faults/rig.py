@@ -62,7 +62,7 @@ class Rig:
         self._threads: list[threading.Thread] = []
         self._stack = ExitStack()
         self._failures: list[BaseException] = []
-        self.people = self._make_world()
+        self.people = self._make_people()
         self.proxy = ProxyProcess(side.sync_port, lanes=GATEWAYS, seed=seed, folder=folder)
         self.gateways = [
             GatewayProcess(
@@ -77,7 +77,7 @@ class Rig:
 
     # ---- setting up ----
 
-    def _make_world(self) -> People:
+    def _make_people(self) -> People:
         worlds.register_records()
         settings = worlds.make_settings(
             self.side.database, self.side.data, url=f"http://127.0.0.1:{self.side.page_port}"

@@ -221,6 +221,23 @@ def test_a_cap_that_refuses_is_said_first_though_the_limit_has_room(rig, visit, 
 
 
 @on_sqlite
+def test_the_page_of_a_key_says_what_is_left_of_its_caps(rig, visit, client, cast):
+    (gateway,) = rig.gateways
+    cast.sign_in(client, cast.cleo)
+    page = f"/orgs/acme/keys/{rig.key_id}"
+    rig.cap(50)
+    unused = visit.get(page).one("[aria-labelledby=caps-now] .meter-text").get_text(" ", strip=True)
+
+    for _ in range(3):
+        rig.ask(gateway)
+    rig.tell()
+    used = visit.get(page).one("[aria-labelledby=caps-now] .meter-text").get_text(" ", strip=True)
+
+    assert unused == "0 of 50 requests this minute 50 left"
+    assert used == "3 of 50 requests this minute 47 left"
+
+
+@on_sqlite
 def test_a_refusal_tells_again_what_the_portal_has_lost(rig):
     """After a backup is restored there, a counter that stands still would else be missing for ever."""
     (gateway,) = rig.gateways

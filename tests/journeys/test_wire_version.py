@@ -194,7 +194,7 @@ def test_a_gateway_that_is_too_old_serves_on_and_says_so_and_follows_once_upgrad
         monkeypatch.setattr("plimsoll.transport.WIRE_VERSION", NEXT)
         with Gateway(tmp_path / "gw-1", portal_url=url, token=token) as new:
             with asked_all_the_time(new, key[1]) as codes:
-                eventually(lambda: is_level(new, sessions))
+                eventually(lambda: is_level(new, sessions) and codes)
             assert set(codes) <= ACTIVE
             eventually(lambda: not new.follower.sender.spool.left)
 

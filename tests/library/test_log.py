@@ -147,6 +147,21 @@ def test_a_log_that_was_refused_is_refused_after_a_restart_without_its_portal_to
         assert rig.replica.policy().limits
 
 
+def test_a_log_that_was_refused_for_a_wrong_pin_is_taken_at_the_start_with_the_right_one(
+    portal: FakePortal, clock: ManualClock, tmp_path: Path
+) -> None:
+    right = fingerprint_of(portal, clock, tmp_path / "other")
+    with rig_on(portal, clock, tmp_path / "state", fingerprint="0" * 64) as rig:
+        assert problem_of(rig) == "log_unsigned"
+
+    portal.is_down = True
+    for pinned in (right, "0" * 64):  # what was verified is kept, and is not judged again
+        with rig_on(portal, clock, tmp_path / "state", fingerprint=pinned) as rig:
+            assert rig.replica.log_problem is None
+            assert rig.replica.logbook.size == 2
+            assert rig.replica.policy().limits
+
+
 def test_another_signature_is_not_believed(rig: Rig) -> None:
     rig.portal.sign(seed=b"\x07" * 32)
     rig.level()
@@ -171,14 +186,18 @@ def test_the_key_of_the_log_stays_pinned_over_a_new_epoch_and_a_restart(
 def test_a_fingerprint_given_beforehand_is_held_against_the_first_entry(
     portal: FakePortal, clock: ManualClock, tmp_path: Path
 ) -> None:
-    with rig_on(portal, clock, tmp_path / "first") as rig:
-        public_key = rig.replica.logbook.public_key
-        assert public_key is not None
-        fingerprint = checkpoint.fingerprint(public_key)
+    right = fingerprint_of(portal, clock, tmp_path / "first")
 
-    for pinned, size in ((fingerprint, 2), ("0" * 64, 0)):
+    for pinned, size in ((right, 2), ("0" * 64, 0)):
         with rig_on(portal, clock, tmp_path / pinned, fingerprint=pinned) as rig:
             assert rig.replica.logbook.size == size
+
+
+def fingerprint_of(portal: FakePortal, clock: ManualClock, state: Path) -> str:
+    with rig_on(portal, clock, state) as rig:
+        public_key = rig.replica.logbook.public_key
+    assert public_key is not None
+    return checkpoint.fingerprint(public_key)
 
 
 def test_without_a_verified_log_nothing_is_let_through(

@@ -20,14 +20,16 @@ def busy(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Rig:
         return answered(body)
 
     monkeypatch.setattr(rig.follower._portal, "report", answer)
-    rig.portal.beat()
+    for _ in range(2):  # the first tells nothing of the portal: it had to connect
+        before = len(rig.portal.reports)
+        rig.portal.beat()
+        rig.wait(lambda before=before: len(rig.portal.reports) > before, "a report")
     return rig
 
 
 def test_a_busy_portal_is_told_together_what_changes_in_a_moment(busy: Rig) -> None:
     """Two hundred gateways at ten changes a second would keep it busy with their reports alone."""
     rig = busy
-    rig.wait(lambda: is_reported(rig), "the first report")
     before = len(rig.portal.reports)
 
     began = time.monotonic()
@@ -37,12 +39,12 @@ def test_a_busy_portal_is_told_together_what_changes_in_a_moment(busy: Rig) -> N
     took = time.monotonic() - began
     rig.wait(lambda: is_reported(rig), "the last position was reported")
 
-    assert len(rig.portal.reports) - before <= 3 + took / 0.5
+    # Half a second apart, of which the answer takes 0.3 by the gateway's clock.
+    assert len(rig.portal.reports) - before <= 3 + took / 0.2
 
 
-def test_a_change_is_reported_within_the_second_of_its_receipt(rig: Rig) -> None:
-    rig.level()
-    took = []
+def test_a_busy_portal_is_told_within_the_second_of_a_receipt_all_the_same(busy: Rig) -> None:
+    rig, took = busy, []
 
     for _ in range(3):  # whatever else the machine has to do, it is not always busy
         began = time.monotonic()
