@@ -26,6 +26,15 @@ log = logging.getLogger(__name__)
 Touched = tuple[str, str]
 
 BUSY_SECONDS = 10
+# A database that says nothing at all, as behind a broken network, is given up: the system's own
+# bounds are hours, and a sync process would send no heartbeat for as long (libpq, 34.1.2).
+SILENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -114,7 +123,13 @@ def make_engine(url: str, *, connections: int = 20, more: int = 40) -> Engine:
 def _pool(url: URL, connections: int, more: int) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"pool_size": 20, "max_overflow": -1}
-    return {"pool_pre_ping": True, "pool_size": connections, "max_overflow": more}
+    silence = {name: value for name, value in SILENCE.items() if name not in url.query}
+    return {
+        "pool_pre_ping": True,
+        "pool_size": connections,
+        "max_overflow": more,
+        "connect_args": silence,
+    }
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ARG001
