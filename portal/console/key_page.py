@@ -13,7 +13,7 @@ from portal.orgs.models import Org, Role
 from portal.orgs.policy import Permission, may
 from portal.orgs.queries import get_org, role_of
 from portal.sync.queries import await_receipt
-from portal.usage.shown import get_cap_lines
+from portal.usage.shown import get_cap_meter
 from portal.web import responses
 from portal.web.session import session, sessions
 
@@ -33,17 +33,17 @@ def key(org: str, key: str) -> Response:
     looks = min(request.args.get("looks", 0, type=int), LOOKS_MAX)
     # The receipt asks again by itself while a gateway is awaited, at most for some seconds.
     again = None if receipt.is_complete or looks >= LOOKS_MAX else looks + 1
-    role = role_of(session(), actor, found.id)
+    rights = _rights(found, row, role_of(session(), actor, found.id))
     return responses.page(
         "console/key.html",
         fragment="console/_receipt.html",
         org=found,
         key=row,
         state=row.state(clock.now()),
-        may=_rights(found, row, role),
+        may=rights,
         story=get_story(session(), row),
         caps=get_cap_page(session(), found, row).caps,
-        cap_lines=get_cap_lines(session(), row) if may(role, Permission.SEE_USAGE) else [],
+        cap_meter=get_cap_meter(session(), row) if rights["see caps"] else None,
         hearing=get_hearing(session()),
         receipt=receipt,
         receipt_url=again and url_for("key_page.key", org=found.slug, key=row.id, looks=again),
@@ -51,7 +51,7 @@ def key(org: str, key: str) -> Response:
 
 
 def _rights(org: Org, key: ApiKey, role: Role) -> dict[str, bool]:
-    """Which acts on the key the page offers to a role."""
+    """What the page offers to a role."""
     state = key.state(clock.now())
     lives = state in {KeyState.ACTIVE, KeyState.PAUSED}
     issues = role in get_rules(session(), org.id).issuing_roles
@@ -59,6 +59,7 @@ def _rights(org: Org, key: ApiKey, role: Role) -> dict[str, bool]:
     return {
         "rename": is_newest and may(role, Permission.EDIT_KEY),
         "cap": lives and may(role, Permission.EDIT_KEY),
+        "see caps": lives and may(role, Permission.SEE_USAGE),
         "pause": state is KeyState.ACTIVE and may(role, Permission.PAUSE_KEY),
         "resume": state is KeyState.PAUSED and may(role, Permission.PAUSE_KEY),
         "rotate": is_newest and issues and may(role, Permission.ROTATE_KEY),

@@ -140,15 +140,15 @@ def get_meter(session: Session, org_id: str) -> Meter:
     return Meter((*(line for line in caps if line.is_near), *lines), limits)
 
 
-def get_cap_lines(session: Session, key: ApiKey) -> list[LoadLine]:
+def get_cap_meter(session: Session, key: ApiKey) -> Meter:
     """The caps of a key that the caller has loaded, in their order, also those of which nothing is used."""
     now = clock.timestamp()
     in_force = policy(session, now)
     held = held_limits(session, in_force, org_id=key.org_id, at=now)
     told = cap_counters(session, key.org_id, lineage=key.lineage)
-    limits = [capped(Cap(**each), held) for each in key.caps]
+    limits = tuple(capped(Cap(**each), held) for each in key.caps)
     gauges = (gauge(each, told.get((key.lineage, each.cell.name), ()), now) for each in limits)
-    return [load_line(in_force, each) for each in gauges]
+    return Meter(tuple(load_line(in_force, each) for each in gauges), limits)
 
 
 def _of_cap(key: ApiKey, line: LoadLine) -> LoadLine:

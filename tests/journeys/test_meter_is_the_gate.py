@@ -226,15 +226,22 @@ def test_the_page_of_a_key_says_what_is_left_of_its_caps(rig, visit, client, cas
     cast.sign_in(client, cast.cleo)
     page = f"/orgs/acme/keys/{rig.key_id}"
     rig.cap(50)
-    unused = visit.get(page).one("[aria-labelledby=caps-now] .meter-text").get_text(" ", strip=True)
+    shown = visit.get(page)
+    unused = shown.one("[aria-labelledby=caps-now] .meter-text").get_text(" ", strip=True)
 
     for _ in range(3):
         rig.ask(gateway)
     rig.tell()
     used = visit.get(page).one("[aria-labelledby=caps-now] .meter-text").get_text(" ", strip=True)
 
+    assert shown.one("[aria-labelledby=caps-now] h3").text == "Opus 5"
     assert unused == "0 of 50 requests this minute 50 left"
     assert used == "3 of 50 requests this minute 47 left"
+
+    cast.sign_in(client, cast.ada)
+    form = visit.get(f"{page}/revoke").form("revoke").fill(reason="It leaked.")
+    revoked = form.submit(redirect=page)
+    assert revoked.soup.select("[aria-labelledby=caps-now]") == []
 
 
 @on_sqlite
