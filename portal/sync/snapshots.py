@@ -1,10 +1,13 @@
-"""A full snapshot, written to a file once and sent to whoever needs one (SYNC 4)."""
+"""A full snapshot, written to a file once and sent to whoever needs one, also while it grows (SYNC 4)."""
 
+import logging
 import os
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -17,9 +20,58 @@ from portal.core.db import Sessions, snapshot
 from portal.core.seal import SyncHead, SyncRecord
 from portal.sync.hub import Head
 
+log = logging.getLogger(__name__)
+
 ROWS = 5000
 CHUNK_BYTES = 1 << 18
 REUSE_REVISIONS = 1000
+
+
+class Growth:
+    """A file while it is written, for those who read it meanwhile."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._changed = threading.Condition()
+        self._size = 0
+        self._is_over = self.has_failed = False
+
+    def append(self, data: bytes) -> None:
+        """Write more, which can be read from now on."""
+        self._file.write(data)
+        self._file.flush()
+        with self._changed:
+            self._size += len(data)
+            self._changed.notify_all()
+
+    def end(self, *, failed: bool) -> None:
+        """Nothing more is written."""
+        with self._changed:
+            self._is_over, self.has_failed = True, failed
+            self._changed.notify_all()
+        with suppress(OSError):  # a full disk fails here once more
+            self._file.close()
+
+    def wait(self) -> None:
+        """Until nothing more is written."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_over)
+
+    def after(self, offset: int) -> int:
+        """The bytes that can be read, once they are more than `offset`; at the end of the file, `offset`.
+
+        Raises:
+            BrokenOff: the writer has failed.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._size > offset or self._is_over)
+            if self.has_failed:
+                raise BrokenOff
+            return self._size
+
+
+class BrokenOff(Exception):
+    """The snapshot could not be written to its end. Its reader hears no commit, and asks again."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +80,25 @@ class Snapshot:
 
     head: Head
     descriptor: int
+    growth: Growth
 
     def chunks(self) -> Iterator[bytes]:
-        # Read by offset, since those who share a file share its position.
+        """The lines so far, then more as they are written.
+
+        Raises:
+            BrokenOff: there will be no more, and those that came are not all.
+        """
         offset = 0
-        while chunk := os.pread(self.descriptor, CHUNK_BYTES, offset):
+        while (size := self.growth.after(offset)) > offset:
+            # Read by offset, since those who share a file share its position.
+            chunk = os.pread(self.descriptor, min(size - offset, CHUNK_BYTES), offset)
             yield chunk
             offset += len(chunk)
             time.sleep(0)  # a quick reader's socket takes all, and others wait for their turn
 
     def again(self) -> "Snapshot":
         """The same for one more reader, who closes it."""
-        return Snapshot(self.head, os.dup(self.descriptor))
+        return Snapshot(self.head, os.dup(self.descriptor), self.growth)
 
     def close(self) -> None:
         os.close(self.descriptor)
@@ -54,7 +113,7 @@ class Snapshots:
     def __init__(self, sessions: Sessions, folder: Path) -> None:
         self._sessions = sessions
         self._folder = folder
-        self._making = threading.Lock()
+        self._beginning = threading.Lock()
         self._newest: Snapshot | None = None
 
     def open(self, *, at_least: int = 0) -> Snapshot:
@@ -62,41 +121,63 @@ class Snapshots:
 
         Who has that revision would fall behind itself: keys issued since would be unknown for a moment.
         """
-        with self._making:
-            if self._newest is None or not self._is_near(self._newest.head, at_least):
-                made = self._make()
-                if self._newest:
-                    self._newest.close()
-                self._newest = made
-            return self._newest.again()
+        with self._beginning:
+            newest = self._newest
+            if newest is None or newest.growth.has_failed or not self._is_near(newest, at_least):
+                if newest:
+                    newest.growth.wait()
+                self._newest = self._begin()
+                if newest:
+                    newest.close()
+                newest = self._newest
+            return newest.again()
 
-    def _is_near(self, made_at: Head, at_least: int) -> bool:
+    def _is_near(self, made: Snapshot, at_least: int) -> bool:
         head = Head.read(self._sessions)
         # After a restored backup somebody may have more than there is.
         oldest = max(head.revision - REUSE_REVISIONS, min(at_least, head.revision))
-        return made_at.epoch == head.epoch and made_at.revision >= oldest
+        return made.head.epoch == head.epoch and made.head.revision >= oldest
 
-    def _make(self) -> Snapshot:
+    def _begin(self) -> Snapshot:
+        """One that is being written: sent meanwhile, a million keys are there in half of the time."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # The read transaction ends before the first byte is sent, however slow the reader.
-        with (
-            self._sessions() as session,
-            snapshot(session),
-            tempfile.TemporaryFile(dir=self._folder) as file,
-        ):
-            head = self._write(session, file)
-            file.flush()
-            return Snapshot(head, os.dup(file.fileno()))
+        head: Future[Head] = Future()
+        with tempfile.TemporaryFile(dir=self._folder) as file:
+            descriptor = os.dup(file.fileno())
+        growth = Growth(os.fdopen(os.dup(descriptor), "wb"))
+        threading.Thread(
+            target=self._make, args=(growth, head), name="snapshot", daemon=True
+        ).start()
+        try:
+            return Snapshot(head.result(), descriptor, growth)
+        except BaseException:
+            os.close(descriptor)
+            raise
 
-    def _write(self, session: Session, file: IO[bytes]) -> Head:
-        columns = select(SyncHead.epoch, SyncHead.revision, SyncHead.count, SyncHead.digest)
-        head = Head(*session.execute(columns).one())
-        records = select(SyncRecord.kind, SyncRecord.id, SyncRecord.revision, SyncRecord.data)
-        # On the connection: the session's own loading takes as long again for a million rows.
-        rows = session.connection().execute(records.execution_options(yield_per=ROWS))
+    def _make(self, growth: Growth, head: Future[Head]) -> None:
+        failed = True
+        try:
+            # The read transaction ends with the last row, however slow the readers.
+            with self._sessions() as session, snapshot(session):
+                columns = select(SyncHead.epoch, SyncHead.revision, SyncHead.count, SyncHead.digest)
+                head.set_result(Head(*session.execute(columns).one()))
+                _write(session, growth)
+                growth.append(head.result().commit_line())
+            failed = False
+        except Exception as error:
+            if head.done():
+                log.exception("a snapshot could not be written")
+            else:
+                head.set_exception(error)
+        finally:
+            growth.end(failed=failed)
+
+
+def _write(session: Session, growth: Growth) -> None:
+    records = select(SyncRecord.kind, SyncRecord.id, SyncRecord.revision, SyncRecord.data)
+    # On the connection: the session's own loading takes as long again for a million rows.
+    with session.connection().execute(records.execution_options(yield_per=ROWS)) as rows:
         for part in rows.partitions():
             lines = (put_line(kind, name, rev, data.encode()) for kind, name, rev, data in part)
-            file.write(b"".join(lines))
+            growth.append(b"".join(lines))
             time.sleep(0)  # the turn of everyone else, also where all share one thread
-        file.write(head.commit_line())
-        return head
