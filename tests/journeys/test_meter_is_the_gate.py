@@ -9,6 +9,7 @@ from sqlalchemy import delete
 from plimsoll import usage
 from plimsoll.decision import Code
 from plimsoll.gateway import Gateway
+from portal.console.hearing import get_hearing
 from portal.core.db import transaction
 from portal.core.seal import SyncHead
 from portal.keys.models import ApiKey
@@ -54,7 +55,12 @@ class Rig:
             self._folder / name, portal_url=self._url, token=token, clock=GatewayClock(self.clock)
         )
         self.gateways.append(made.start())
-        eventually(lambda: made.replica.is_ready, seconds=10)
+        eventually(self.is_heard, seconds=10)
+
+    def is_heard(self):
+        """Whether every gateway has the state, and has told the portal so."""
+        with self.sessions() as session:
+            return get_hearing(session).is_whole
 
     def ask(self, gateway, **asked):
         return gateway.enforcer.check(self.secret, **{"model": MODEL, "max_tokens": 1} | asked)
