@@ -21,6 +21,7 @@ from bench.world import TOP, World, make
 from portal.core.db import transaction
 from portal.keys.commands import revoke_key
 from portal.keys.models import ApiKey
+from portal.sync.queries import get_receipt
 from tests.support.databases import PostgresServer
 from tests.support.sync_process import SyncProcess
 
@@ -63,13 +64,20 @@ def _measure(world: World, folder: Path, *, count: int) -> dict[str, object]:
         alone = [_revoke(world, fleet, key=key, acts=acts) for key in keys[:half]]
         after = fleet.spent() | {"sync process": _spent_by(process)}
         busy = _revoke_while(world, fleet, keys[half:], changing=changing, acts=acts)
+        time.sleep(REST_SECONDS)
     each = {name: (after[name] - spent[name]) / half for name in spent}
     name = f"{count} gateways"
     return {
         f"{name}: revoked to refused, at the first": percentiles([min(each) for each in alone]),
         f"{name}: revoked to refused, at every one": percentiles([max(each) for each in alone]),
+        f"{name}: committed to the last line of the receipt": percentiles(
+            _receipts(world, keys[:half])
+        ),
         f"{name}: at {CHANGES_PER_SECOND} changes a second, at every one": percentiles(
             [max(each) for each in busy]
+        ),
+        f"{name}: at {CHANGES_PER_SECOND} changes a second, the receipt": percentiles(
+            _receipts(world, keys[half:])
         ),
         f"{name}: of this the act and its commit": percentiles(acts),
         f"{name}: processor seconds a revocation, of all": {
@@ -115,6 +123,14 @@ def _revoke(
         revoke_key(session, actor=world.owner, key=row, reason="Bench.")
     acts.append(time.monotonic() - began)
     return [instant - began for instant in fleet.refused()]
+
+
+def _receipts(world: World, keys: list[tuple[str, str]]) -> list[float]:
+    """Seconds until the slowest gateway had said that it knows."""
+    with world.sessions() as session:
+        receipts = [get_receipt(session, "key", key_id) for key_id, _ in keys]
+    assert all(each.is_complete for each in receipts)
+    return [float(each.seconds or 0) for each in receipts]
 
 
 class Fleet:

@@ -2,7 +2,8 @@
 
 A thread of its own with one slot: the newest position is sent, older unsent ones are not, since
 one acknowledgement stands for all before it. Every gateway hears of a change at the same instant: a
-portal that is quick to answer is told at once, one that has many of them a moment later and less often.
+portal that is quick to answer is told at once, one that has many of them later and less often, so that
+no change that is still on its way to others waits behind what is said of it.
 """
 
 import logging
@@ -25,7 +26,7 @@ Jitter = Callable[[float, float], float]
 
 _ACCEPTED = range(200, 300)
 # At most: a receipt is there within the second that it promises.
-_SPREAD_SECONDS = 0.2
+_LATE_SECONDS = 0.2
 _APART_SECONDS = 0.5
 # Reporting may take so much of the time, and what is known of the portal fades with each report.
 _SHARE = 0.1
@@ -97,7 +98,8 @@ class Reporter:
         """Seconds until the next report; what comes meanwhile goes with it."""
         apart = min(self._takes / _SHARE, _APART_SECONDS)
         rest = self._sent_at + apart - self._replica.clock.monotonic()
-        return max(rest, self._jitter(0.0, min(self._takes, _SPREAD_SECONDS)))
+        late = min(self._takes, _LATE_SECONDS)
+        return max(rest, self._jitter(late, 2 * late))
 
     def _note_time(self, took: float) -> None:
         # The first goes over a connection that had to be made, which says nothing of those to come.

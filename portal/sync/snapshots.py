@@ -139,7 +139,7 @@ class Snapshots:
         return made.head.epoch == head.epoch and made.head.revision >= oldest
 
     def _begin(self) -> Snapshot:
-        """One that is being written: sent meanwhile, a million keys are there in half of the time."""
+        """One that is being written: sent meanwhile, a million keys arrive in little more time than they are stored."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         head: Future[Head] = Future()
         with tempfile.TemporaryFile(dir=self._folder) as file:
