@@ -199,6 +199,7 @@ def test_of_several_gateways_none_refuses_what_the_meter_calls_empty(rig):
 def test_a_gateway_that_is_lost_leaves_no_zero_behind(rig, visit, client, cast):
     """It refuses by counters that the portal has never heard of."""
     (gateway,) = rig.gateways
+    gateway.follower.close()
     held = [rig.ask(gateway) for _ in range(4)]
     rig.clock.advance(minutes=2)
     cast.sign_in(client, cast.cleo)
