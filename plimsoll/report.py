@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 Jitter = Callable[[float, float], float]
 
 _ACCEPTED = range(200, 300)
-# At most: a receipt is there within the second that it promises.
+# However busy the portal is: so late at least, at most twice as late, and so far apart.
 _LATE_SECONDS = 0.2
 _APART_SECONDS = 0.5
 # Reporting may take so much of the time, and what is known of the portal fades with each report.
@@ -103,7 +103,8 @@ class Reporter:
 
     def _note_time(self, took: float) -> None:
         # The first goes over a connection that had to be made, which says nothing of those to come.
-        self._takes = max(took, self._takes * _FADES) if self._is_connected else 0.0
+        if self._is_connected:
+            self._takes = max(took, self._takes * _FADES)
         self._is_connected = True
 
     def send_once(self) -> None:
@@ -120,6 +121,7 @@ class Reporter:
             status = self._portal.report(orjson.dumps(body))
         except (LinkLost, Refused) as error:
             logger.debug("a report was not sent: %s", error)
+            self._is_connected = False
             return
         self._note_time(self._replica.clock.monotonic() - self._sent_at)
         if status in _ACCEPTED:

@@ -33,17 +33,20 @@ def key(org: str, key: str) -> Response:
     looks = min(request.args.get("looks", 0, type=int), LOOKS_MAX)
     # The receipt asks again by itself while a gateway is awaited, at most for some seconds.
     again = None if receipt.is_complete or looks >= LOOKS_MAX else looks + 1
-    rights = _rights(found, row, role_of(session(), actor, found.id))
+    role, state = role_of(session(), actor, found.id), row.state(clock.now())
+    may_see = may(role, Permission.SEE_USAGE)
+    is_used = state is KeyState.ACTIVE and not found.suspended_at and may_see
     return responses.page(
         "console/key.html",
         fragment="console/_receipt.html",
         org=found,
         key=row,
-        state=row.state(clock.now()),
-        may=rights,
+        state=state,
+        may=_rights(found, row, role),
         story=get_story(session(), row),
         caps=get_cap_page(session(), found, row).caps,
-        cap_meter=get_cap_meter(session(), row) if rights["see caps"] else None,
+        # Where the key is refused whatever is left, nothing is said to be left.
+        cap_meter=get_cap_meter(session(), row) if is_used and row.caps else None,
         hearing=get_hearing(session()),
         receipt=receipt,
         receipt_url=again and url_for("key_page.key", org=found.slug, key=row.id, looks=again),
@@ -59,7 +62,6 @@ def _rights(org: Org, key: ApiKey, role: Role) -> dict[str, bool]:
     return {
         "rename": is_newest and may(role, Permission.EDIT_KEY),
         "cap": lives and may(role, Permission.EDIT_KEY),
-        "see caps": lives and may(role, Permission.SEE_USAGE),
         "pause": state is KeyState.ACTIVE and may(role, Permission.PAUSE_KEY),
         "resume": state is KeyState.PAUSED and may(role, Permission.PAUSE_KEY),
         "rotate": is_newest and issues and may(role, Permission.ROTATE_KEY),

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 Touched = tuple[str, str]
 
 BUSY_SECONDS = 10
-# A database that says nothing at all, as behind a broken network, is given up: the system's own
-# bounds are hours, and a sync process would send no heartbeat for as long (libpq, 34.1.2).
+# A database behind a broken network is given up: the system's own bounds are hours, and a sync
+# process would send no heartbeat for as long (libpq, 34.1.2).
 SILENCE = {
     "connect_timeout": 10,
     "keepalives_idle": 15,

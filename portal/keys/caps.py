@@ -139,7 +139,7 @@ def _shown(
 
 def _no_effect(in_force: Policy, held: Limit | None, *, key: ApiKey, cap: Cap) -> str | None:
     name = words.model_name(in_force, cap.model)
-    if key.models is not None and cap.model not in {ALL_MODELS, *key.models}:
+    if not key.may_call(cap.model):
         return f"The key may not call {name} at all."
     if held is not None and held.lowered(quota=cap.quota, burst=cap.burst) == held:
         return f"Your limit is {words.allowance(held)}, which is no more."

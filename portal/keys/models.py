@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from plimsoll.contract.limits import ALL_MODELS
 from portal.core.db import Base, Touched, Touching
 from portal.core.types import CreatedAt, PublicId, UtcDateTime, enum_column
 from portal.orgs.models import Role
@@ -75,6 +76,10 @@ class ApiKey(Touching, Base):
 
     def touches(self) -> list[Touched]:
         return [("key", self.id)]
+
+    def may_call(self, model: str) -> bool:
+        """Whether its own list lets it call a model; `ALL_MODELS` stands for whichever it may."""
+        return self.models is None or model in {ALL_MODELS, *self.models}
 
     def state(self, at: datetime) -> KeyState:
         """The state at an instant; time alone decides expired (EXACT 2)."""

@@ -1,4 +1,4 @@
-"""A full snapshot, written to a file once and sent to whoever needs one, also while it grows (SYNC 4)."""
+"""A full snapshot, written to a file once and sent to whoever needs one (SYNC 4), and already while it grows."""
 
 import logging
 import os
@@ -10,7 +10,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -28,29 +27,35 @@ REUSE_REVISIONS = 1000
 
 
 class Growth:
-    """A file while it is written, for those who read it meanwhile."""
+    """A file without a name while it is written, for those who read it meanwhile."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 -- `end` closes it
         self._changed = threading.Condition()
         self._size = 0
         self._is_over = self.has_failed = False
 
     def append(self, data: bytes) -> None:
         """Write more, which can be read from now on."""
-        self._file.write(data)
-        self._file.flush()
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
         with self._changed:
             self._size += len(data)
             self._changed.notify_all()
 
+    def reader(self) -> int:
+        """A descriptor of the file, for the caller to close. Only before its end."""
+        return os.dup(self._file.fileno())
+
     def end(self, *, failed: bool) -> None:
-        """Nothing more is written."""
+        """Nothing more is written. What was written in vain is given back to the disk at once."""
         with self._changed:
             self._is_over, self.has_failed = True, failed
             self._changed.notify_all()
-        with suppress(OSError):  # a full disk fails here once more
-            self._file.close()
+        with self._file, suppress(OSError):
+            if failed:
+                self._file.truncate(0)
 
     def wait(self) -> None:
         """Until nothing more is written."""
@@ -142,13 +147,12 @@ class Snapshots:
         """One that is being written: sent meanwhile, a million keys arrive in little more time than they are stored."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         head: Future[Head] = Future()
-        with tempfile.TemporaryFile(dir=self._folder) as file:
-            descriptor = os.dup(file.fileno())
-        growth = Growth(os.fdopen(os.dup(descriptor), "wb"))
-        threading.Thread(
-            target=self._make, args=(growth, head), name="snapshot", daemon=True
-        ).start()
+        growth = Growth(self._folder)
+        descriptor = growth.reader()
         try:
+            threading.Thread(
+                target=self._make, args=(growth, head), name="snapshot", daemon=True
+            ).start()
             return Snapshot(head.result(), descriptor, growth)
         except BaseException:
             os.close(descriptor)
@@ -157,12 +161,11 @@ class Snapshots:
     def _make(self, growth: Growth, head: Future[Head]) -> None:
         failed = True
         try:
-            # The read transaction ends with the last row, however slow the readers.
             with self._sessions() as session, snapshot(session):
                 columns = select(SyncHead.epoch, SyncHead.revision, SyncHead.count, SyncHead.digest)
                 head.set_result(Head(*session.execute(columns).one()))
                 _write(session, growth)
-                growth.append(head.result().commit_line())
+            growth.append(head.result().commit_line())
             failed = False
         except Exception as error:
             if head.done():
@@ -170,6 +173,8 @@ class Snapshots:
             else:
                 head.set_exception(error)
         finally:
+            if not head.done():
+                head.set_exception(BrokenOff())
             growth.end(failed=failed)
 
 

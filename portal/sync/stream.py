@@ -17,7 +17,7 @@ from portal.core.secrets import digest
 from portal.sync import queries
 from portal.sync.errors import SnapshotRequired
 from portal.sync.hub import Batch, Head, Hub
-from portal.sync.snapshots import Snapshot
+from portal.sync.snapshots import BrokenOff, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,10 @@ def lines(hub: Hub, start: Start, *, then: Follow | None) -> Iterator[bytes]:
     )
     since = start.since
     if start.snapshot:
-        yield from start.snapshot.chunks()
+        try:
+            yield from start.snapshot.chunks()
+        except BrokenOff:
+            return  # its writer has said why; who hears no commit asks again
         since = start.snapshot.head.revision
     try:
         batch = hub.batch(start.epoch, since, at_least=start.head)

@@ -82,7 +82,7 @@ class LoadLine:
 
 @dataclass(frozen=True)
 class Meter:
-    """All limits of an organisation, by model as pages name it; `limits` as the gates have them."""
+    """All limits of an organisation, or caps of a key, by model as pages name it; `limits` as gates have them."""
 
     lines: tuple[LoadLine, ...]
     limits: tuple[Limit, ...] = ()
@@ -141,12 +141,18 @@ def get_meter(session: Session, org_id: str) -> Meter:
 
 
 def get_cap_meter(session: Session, key: ApiKey) -> Meter:
-    """The caps of a key that the caller has loaded, in their order, also those of which nothing is used."""
+    """The caps of a key that the caller has loaded, also those of which nothing is used.
+
+    Those of models that the key may not call hold nothing back.
+    """
     now = clock.timestamp()
     in_force = policy(session, now)
     held = held_limits(session, in_force, org_id=key.org_id, at=now)
     told = cap_counters(session, key.org_id, lineage=key.lineage)
-    limits = tuple(capped(Cap(**each), held) for each in key.caps)
+    caps = [cap for cap in (Cap(**each) for each in key.caps) if key.may_call(cap.model)]
+    limits = tuple(
+        sorted((capped(cap, held) for cap in caps), key=lambda limit: page_order(limit.cell))
+    )
     gauges = (gauge(each, told.get((key.lineage, each.cell.name), ()), now) for each in limits)
     return Meter(tuple(load_line(in_force, each) for each in gauges), limits)
 

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import delete
@@ -26,6 +27,7 @@ from tests.support.wire import enrol
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 MODEL = "opus-5"
+THEN = datetime(2026, 1, 1, tzinfo=UTC)
 BUCKET = {"model": MODEL, "metric": "requests", "kind": "bucket", "period": 60}
 ROWS = [
     {"tier": tier, "model": MODEL, "metric": metric, "kind": kind, "period": period, "quota": quota}
@@ -55,7 +57,7 @@ class Rig:
             self._folder / name, portal_url=self._url, token=token, clock=GatewayClock(self.clock)
         )
         self.gateways.append(made.start())
-        eventually(self.is_heard, seconds=10)
+        eventually(self.is_heard, seconds=30)
 
     def is_heard(self):
         """Whether every gateway has the state, and has told the portal so."""
@@ -93,9 +95,13 @@ class Rig:
         self.write(act)
 
     def cap(self, quota):
+        self.change_key(caps=[{**BUCKET, "quota": quota, "burst": quota}])
+
+    def change_key(self, **fields):
         def act(session):
             key = session.get_one(ApiKey, self.key_id, with_for_update=True)
-            key.caps = [{**BUCKET, "quota": quota, "burst": quota}]
+            for name, value in fields.items():
+                setattr(key, name, value)
 
         self.write(act)
 
@@ -245,10 +251,24 @@ def test_the_page_of_a_key_says_what_is_left_of_its_caps(rig, visit, client, cas
     assert unused == "0 of 50 requests this minute 50 left"
     assert used == "3 of 50 requests this minute 47 left"
 
-    cast.sign_in(client, cast.ada)
-    form = visit.get(f"{page}/revoke").form("revoke").fill(reason="It leaked.")
-    revoked = form.submit(redirect=page)
-    assert revoked.soup.select("[aria-labelledby=caps-now]") == []
+
+@on_sqlite
+@pytest.mark.parametrize(
+    "changes",
+    [{"paused_at": THEN}, {"revoked_at": THEN}, {"models": ["fable-5"]}],
+    ids=["paused", "revoked", "may not call the model"],
+)
+def test_nothing_is_said_to_be_left_of_a_cap_where_the_key_is_refused_anyway(
+    rig, visit, client, cast, changes
+):
+    cast.sign_in(client, cast.cleo)
+    page = f"/orgs/acme/keys/{rig.key_id}"
+    rig.cap(50)
+    assert visit.get(page).soup.select("[aria-labelledby=caps-now]")
+
+    rig.change_key(**changes)
+
+    assert visit.get(page).soup.select("[aria-labelledby=caps-now]") == []
 
 
 @on_sqlite

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from plimsoll.report import Reporter
 from tests.library.rig import Rig
 
 CHANGES = 30
@@ -54,6 +55,39 @@ def test_a_busy_portal_is_told_within_the_second_of_a_receipt_all_the_same(busy:
         took.append(time.monotonic() - began)
 
     assert min(took) < 1
+
+
+def pauses(rig: Rig, *took: float) -> tuple[float, float]:
+    """Between what a report waits, after answers that took so long."""
+    asked: list[tuple[float, float]] = []
+
+    def jitter(low: float, high: float) -> float:
+        asked.append((low, high))
+        return low
+
+    reporter = Reporter(
+        rig.replica,
+        rig.follower._portal,
+        rig.follower.sender.spool,
+        counters=str,
+        link=str,
+        jitter=jitter,
+    )
+    for seconds in took:
+        reporter._note_time(seconds)
+    reporter._pause()
+    return asked[-1]
+
+
+def test_the_longer_the_portal_takes_the_later_it_is_told_to_a_bound(rig: Rig) -> None:
+    """What is still on its way to others must not wait behind reports of it."""
+    assert pauses(rig, 0.0, 0.001) == (0.001, 0.002)
+    assert pauses(rig, 0.0, 0.05) == (0.05, 0.1)
+    assert pauses(rig, 0.0, 9.0) == (0.2, 0.4)
+
+
+def test_the_first_answer_on_a_connection_says_nothing_of_the_portal(rig: Rig) -> None:
+    assert pauses(rig, 9.0) == (0.0, 0.0)
 
 
 def is_reported(rig: Rig) -> bool:

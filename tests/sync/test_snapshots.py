@@ -1,8 +1,10 @@
 import functools
 import itertools
+import os
 import threading
 from pathlib import Path
 
+import orjson
 import pytest
 from sqlalchemy.exc import OperationalError
 
@@ -13,8 +15,11 @@ from portal.orgs.models import Org
 from portal.sync import snapshots as module
 from portal.sync.commands import rebuild
 from portal.sync.hub import Head
-from portal.sync.snapshots import BrokenOff, Snapshots
+from portal.sync.snapshots import BrokenOff, Growth, Snapshots
 from tests.support.factories import make_key
+from tests.support.product import eventually
+
+FULL = Path("/dev/full")
 
 
 @pytest.fixture
@@ -140,16 +145,47 @@ def test_a_snapshot_that_breaks_off_has_no_commit_and_is_made_anew(
     assert committed(read(snapshots.open())) == place(broken)
 
 
+def test_who_hears_a_snapshot_break_off_hears_no_commit(wire, cast, monkeypatch):
+    calls = itertools.count()
+
+    def line(*args):
+        if next(calls) == 1:
+            raise OSError("disk full")
+        return put_line(*args)
+
+    monkeypatch.setattr(module, "ROWS", 1)
+    monkeypatch.setattr(module, "put_line", line)
+    heard = [orjson.loads(each)["t"] for each in wire.get().data.splitlines()]
+
+    assert heard in (["hello"], ["hello", "put"])
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 def test_a_full_disk_ends_those_who_wait_for_the_rest(sessions, cast, folder, monkeypatch):
     snapshots = Snapshots(sessions, folder)
     with monkeypatch.context() as patched:
-        full = functools.partial(Path.open, Path("/dev/full"), "wb")
+        full = functools.partial(FULL.open, "wb", buffering=0)
         patched.setattr(module.tempfile, "TemporaryFile", lambda **_: full())
         patched.setattr(module, "ROWS", 1)
         with pytest.raises(BrokenOff):
             read(snapshots.open())
 
     assert read(snapshots.open())
+
+
+def test_what_was_written_in_vain_is_given_back_to_the_disk(sessions, cast, folder, monkeypatch):
+    append = Growth.append
+
+    def half(growth, data):
+        append(growth, data[: len(data) // 2])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Growth, "append", half)
+    broken = Snapshots(sessions, folder).open()
+    broken.growth.wait()
+
+    eventually(lambda: os.fstat(broken.descriptor).st_size == 0)
+    broken.close()
 
 
 def test_a_database_that_is_away_is_said_at_once(sessions, cast, folder, monkeypatch):
