@@ -80,7 +80,7 @@ class _Watched(Replica):
     _secret = ""
 
     def _refuses(self, secret: str) -> bool:
-        return bool(Enforcer(self).check(secret, model=MODEL).code is Code.KEY_REVOKED)
+        return Enforcer(self).check(secret, model=MODEL).code is Code.KEY_REVOKED
 
 
 def _run(url: str, token: str, folder: Path, *, pipe: Connection) -> None:

@@ -33,20 +33,17 @@ def key(org: str, key: str) -> Response:
     looks = min(request.args.get("looks", 0, type=int), LOOKS_MAX)
     # The receipt asks again by itself while a gateway is awaited, at most for some seconds.
     again = None if receipt.is_complete or looks >= LOOKS_MAX else looks + 1
-    role, state = role_of(session(), actor, found.id), row.state(clock.now())
-    may_see = may(role, Permission.SEE_USAGE)
-    is_used = state is KeyState.ACTIVE and not found.suspended_at and may_see
+    role = role_of(session(), actor, found.id)
     return responses.page(
         "console/key.html",
         fragment="console/_receipt.html",
         org=found,
         key=row,
-        state=state,
+        state=row.state(clock.now()),
         may=_rights(found, row, role),
         story=get_story(session(), row),
         caps=get_cap_page(session(), found, row).caps,
-        # Where the key is refused whatever is left, nothing is said to be left.
-        cap_meter=get_cap_meter(session(), row) if is_used and row.caps else None,
+        cap_meter=get_cap_meter(session(), found, row),
         hearing=get_hearing(session()),
         receipt=receipt,
         receipt_url=again and url_for("key_page.key", org=found.slug, key=row.id, looks=again),

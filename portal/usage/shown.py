@@ -15,7 +15,8 @@ from plimsoll.contract.windows import window_bounds
 from plimsoll.contract.wording import MICROUSD_IN_CENT, amount
 from portal.changelog.table import page_order
 from portal.core import clock
-from portal.keys.models import ApiKey
+from portal.keys.models import ApiKey, KeyState
+from portal.orgs.models import Org
 from portal.tiers.queries import open_grants
 from portal.tiers.words import identity as identity_of
 from portal.tiers.words import limit_name, model_name
@@ -140,16 +141,18 @@ def get_meter(session: Session, org_id: str) -> Meter:
     return Meter((*(line for line in caps if line.is_near), *lines), limits)
 
 
-def get_cap_meter(session: Session, key: ApiKey) -> Meter:
+def get_cap_meter(session: Session, org: Org, key: ApiKey) -> Meter:
     """The caps of a key that the caller has loaded, also those of which nothing is used.
 
-    Those of models that the key may not call hold nothing back.
+    Empty where the key is refused whatever is left, as for models that it may not call.
     """
+    caps = [cap for cap in (Cap(**each) for each in key.caps) if key.may_call(cap.model)]
+    if not caps or org.suspended_at or key.state(clock.now()) is not KeyState.ACTIVE:
+        return Meter(())
     now = clock.timestamp()
     in_force = policy(session, now)
-    held = held_limits(session, in_force, org_id=key.org_id, at=now)
-    told = cap_counters(session, key.org_id, lineage=key.lineage)
-    caps = [cap for cap in (Cap(**each) for each in key.caps) if key.may_call(cap.model)]
+    held = held_limits(session, in_force, org_id=org.id, at=now)
+    told = cap_counters(session, org.id, lineage=key.lineage)
     limits = tuple(
         sorted((capped(cap, held) for cap in caps), key=lambda limit: page_order(limit.cell))
     )

@@ -95,13 +95,15 @@ class Rig:
         self.write(act)
 
     def cap(self, quota):
-        self.change_key(caps=[{**BUCKET, "quota": quota, "burst": quota}])
+        self.change("key", caps=[{**BUCKET, "quota": quota, "burst": quota}])
 
-    def change_key(self, **fields):
+    def change(self, whose, **fields):
+        model, its_id = (ApiKey, self.key_id) if whose == "key" else (Org, self.cast.acme.id)
+
         def act(session):
-            key = session.get_one(ApiKey, self.key_id, with_for_update=True)
+            row = session.get_one(model, its_id, with_for_update=True)
             for name, value in fields.items():
-                setattr(key, name, value)
+                setattr(row, name, value)
 
         self.write(act)
 
@@ -254,19 +256,24 @@ def test_the_page_of_a_key_says_what_is_left_of_its_caps(rig, visit, client, cas
 
 @on_sqlite
 @pytest.mark.parametrize(
-    "changes",
-    [{"paused_at": THEN}, {"revoked_at": THEN}, {"models": ["fable-5"]}],
-    ids=["paused", "revoked", "may not call the model"],
+    ("whose", "changes"),
+    [
+        ("key", {"paused_at": THEN}),
+        ("key", {"revoked_at": THEN}),
+        ("key", {"models": ["fable-5"]}),
+        ("org", {"suspended_at": THEN}),
+    ],
+    ids=["paused", "revoked", "may not call the model", "suspended"],
 )
 def test_nothing_is_said_to_be_left_of_a_cap_where_the_key_is_refused_anyway(
-    rig, visit, client, cast, changes
+    rig, visit, client, cast, whose, changes
 ):
     cast.sign_in(client, cast.cleo)
     page = f"/orgs/acme/keys/{rig.key_id}"
     rig.cap(50)
     assert visit.get(page).soup.select("[aria-labelledby=caps-now]")
 
-    rig.change_key(**changes)
+    rig.change(whose, **changes)
 
     assert visit.get(page).soup.select("[aria-labelledby=caps-now]") == []
 

@@ -125,27 +125,9 @@ def test_a_snapshot_is_sent_while_it_is_written_to_all_who_ask(sessions, cast, f
         each.close()
 
 
-def test_a_snapshot_that_breaks_off_has_no_commit_and_is_made_anew(
-    sessions, cast, folder, monkeypatch
-):
-    snapshots, calls = Snapshots(sessions, folder), itertools.count()
-
-    def line(*args):
-        if next(calls) == 1:
-            raise OSError("disk full")
-        return put_line(*args)
-
-    monkeypatch.setattr(module, "ROWS", 1)
-    monkeypatch.setattr(module, "put_line", line)
-    broken = snapshots.open()
-
-    with pytest.raises(BrokenOff):
-        read(broken)
-
-    assert committed(read(snapshots.open())) == place(broken)
-
-
-def test_who_hears_a_snapshot_break_off_hears_no_commit(wire, cast, monkeypatch):
+@pytest.fixture
+def breaking(monkeypatch):
+    """Writing fails at the second record, once."""
     calls = itertools.count()
 
     def line(*args):
@@ -155,6 +137,21 @@ def test_who_hears_a_snapshot_break_off_hears_no_commit(wire, cast, monkeypatch)
 
     monkeypatch.setattr(module, "ROWS", 1)
     monkeypatch.setattr(module, "put_line", line)
+
+
+def test_a_snapshot_that_breaks_off_has_no_commit_and_is_made_anew(
+    sessions, cast, folder, breaking
+):
+    snapshots = Snapshots(sessions, folder)
+    broken = snapshots.open()
+
+    with pytest.raises(BrokenOff):
+        read(broken)
+
+    assert committed(read(snapshots.open())) == place(broken)
+
+
+def test_who_hears_a_snapshot_break_off_hears_no_commit(wire, cast, breaking):
     heard = [orjson.loads(each)["t"] for each in wire.get().data.splitlines()]
 
     assert heard in (["hello"], ["hello", "put"])
