@@ -49,6 +49,15 @@ class Span(NamedTuple):
         return self.gateway == decision.gateway and since <= decision.began < self.ended
 
 
+class Down(NamedTuple):
+    """From when to when a gateway's process was not there; somewhere before `gone` it had been killed."""
+
+    began: float
+    gone: float
+    ended: float
+    gateway: str
+
+
 class Harm(NamedTuple):
     """A lane was harmed; streams that lived through it are believed again a moment later."""
 
@@ -102,8 +111,7 @@ class History:
     touched: dict[str, float] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     links: list[Span] = field(default_factory=list)
-    # A gateway's process was not there.
-    downs: list[Span] = field(default_factory=list)
+    downs: list[Down] = field(default_factory=list)
     # The portal's processes were not there.
     outages: list[Span] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)
@@ -118,6 +126,8 @@ class History:
     spooled: Counter[str] = field(default_factory=Counter)
     # By how much this machine woke somebody too late, at worst: nobody on it can keep a bound to less.
     late: float = 0.0
+    # How long it took to have a little on its disk, at worst.
+    synced: float = 0.0
     # After a restored backup the portal has forgotten counts that it had taken.
     has_all_usage: bool = True
 
@@ -189,7 +199,7 @@ def fail_static(history: History) -> Iterator[Violation]:
     """While the portal is away each gateway goes on deciding."""
     gateways = {each.gateway for each in history.decisions}
     for outage in history.outages:
-        if outage.ended - outage.began < BOUND_SECONDS:
+        if outage.ended - outage.began < BOUND_SECONDS + history.late:
             continue
         deciding = {
             each.gateway
@@ -242,9 +252,7 @@ def usage(history: History) -> Iterator[Violation]:
         each.key for each in history.decisions if each.status == UNANSWERED and each.code != NOBODY
     )
     losable = Counter(
-        each.key
-        for each in history.decisions
-        if each.is_admitted and _is_losable(each, history.downs)
+        each.key for each in history.decisions if each.is_admitted and _is_losable(each, history)
     )
     for key, passed in admitted.items():
         counted = history.counted[key] + history.spooled[key]
@@ -267,16 +275,18 @@ RULES = (
 )
 
 
-def _is_losable(decision: Decision, downs: list[Span]) -> bool:
+def _is_losable(decision: Decision, history: History) -> bool:
+    lost = LOST_SECONDS + history.late + history.synced
     return any(
         down.gateway == decision.gateway
-        and down.began - LOST_SECONDS <= decision.ended
-        and decision.began <= down.began
-        for down in downs
+        and down.began - lost <= decision.ended
+        # Until it was gone it could go on admitting: who kills may be slow to come to it.
+        and decision.began <= down.gone
+        for down in history.downs
     )
 
 
-def _overlaps(span: Span, decision: Decision) -> bool:
+def _overlaps(span: Down, decision: Decision) -> bool:
     return span.began <= decision.ended and decision.began <= span.ended
 
 

@@ -22,8 +22,17 @@ from portal.core.seal import SyncCommit, SyncHead
 from portal.sync.check import check
 from portal.sync.commands import add_gateway
 from portal.usage.models import UsageHour
-from tests.faults.history import Harm, History, Limit, Position, Span, clean_links
-from tests.faults.people import FIRST_KEYS, FIRST_QUOTA, People
+from tests.faults.history import (
+    Down,
+    Harm,
+    History,
+    Limit,
+    Position,
+    Span,
+    Violation,
+    clean_links,
+)
+from tests.faults.people import FIRST_KEYS, FIRST_QUOTA, KeyAct, People
 from tests.faults.processes import Asker, GatewayProcess, ProxyProcess, read_copy, read_spool
 from tests.faults.sides import Side
 from tests.support import worlds
@@ -31,7 +40,7 @@ from tests.support.factories import make_org, make_org_token
 from tests.support.product import eventually
 
 GATEWAYS = 5
-ASKED_AT_ONCE = 16
+RECENT = 8
 CATCH_UP_SECONDS = 60.0
 # A line that was harmed shows at the next heartbeat, and a snapshot that was is asked for seconds later.
 LINE_SETTLES_SECONDS = 10.0
@@ -53,6 +62,7 @@ class Rig:
 
     def __init__(self, side: Side, folder: Path, *, seed: int) -> None:
         self.side = side
+        self._folder = folder
         self.chance = random.Random(seed)  # noqa: S311 - chance by a seed
         self.history = History(quotas=[FIRST_QUOTA])
         self.events: list[tuple[float, int, int, str]] = []
@@ -150,14 +160,21 @@ class Rig:
         asker, turn = self.askers[number], 0
         while not self._stop.wait(0.02):
             turn += 1
-            keys = self.people.keys
-            # The newest and the newly revoked are what faults could harm; the rest comes by turns.
-            recent = list(self.history.revoked)[-ASKED_AT_ONCE // 2 :]
-            asked = [key for key in keys if key.id in recent]
-            asked += [*keys[-2:], keys[turn % len(keys)], keys[turn % (FIRST_KEYS // 2)]]
-            asker.ask(*asked[turn % len(asked)])
+            asker.ask(*self._asked(turn))
             if turn % 10 == 0:
                 self.look_at(number)
+
+    def _asked(self, turn: int) -> KeyAct:
+        turn, is_odd = divmod(turn, 2)
+        keys = self.people.keys
+        if is_odd:
+            # Active all the time: however slow the machine, a gateway that decides admits one soon.
+            return keys[turn % (FIRST_KEYS // 2)]
+        # The newest and the newly revoked are what faults could harm; the rest comes by turns.
+        recent = list(self.history.revoked)[-RECENT:]
+        asked = [key for key in keys if key.id in recent]
+        asked += [*keys[-2:], keys[turn % len(keys)]]
+        return asked[turn % len(asked)]
 
     def look_at(self, number: int) -> None:
         """Note where a gateway says that it stands, and a limit that it enforces."""
@@ -178,11 +195,16 @@ class Rig:
             self.note_commits()
 
     def _note_lateness(self) -> None:
-        while not self._stop.is_set():
-            before = time.monotonic()
-            time.sleep(NAP_SECONDS)
-            late = time.monotonic() - before - NAP_SECONDS
-            self.history.late = max(self.history.late, late)
+        with (self._folder / "synced").open("wb", buffering=0) as file:
+            while not self._stop.is_set():
+                began = time.monotonic()
+                time.sleep(NAP_SECONDS)
+                woken = time.monotonic()
+                file.write(b"x")
+                os.fsync(file.fileno())
+                synced = time.monotonic() - woken
+                self.history.late = max(self.history.late, woken - began - NAP_SECONDS)
+                self.history.synced = max(self.history.synced, synced)
 
     def note_commits(self) -> None:
         """What the portal committed, and signed, before it may forget it."""
@@ -219,11 +241,12 @@ class Rig:
         gateway = self.gateways[number]
         began = time.monotonic()
         gateway.kill()
+        gone = time.monotonic()
         self.keep_copy(gateway)
         time.sleep(seconds)
         gateway.start()
         gateway.await_answer()
-        self.history.downs.append(Span(began, time.monotonic(), gateway.name))
+        self.history.downs.append(Down(began, gone, time.monotonic(), gateway.name))
 
     @contextmanager
     def portal_away(self, how: str = "kill") -> Iterator[None]:
@@ -305,18 +328,26 @@ class Rig:
         self.history.links = clean_links(self.events, self.harms)
         return self.history
 
-    def explain(self) -> str:
-        """What was done to the gateways, and what they said, for whoever reads a failure."""
-        parts = [f"late by {self.history.late:.2f} s at worst"]
-        parts += [f"outages {self.history.outages}", f"downs {self.history.downs}"]
+    def judge(self) -> None:
+        """Fails where a rule was broken; says which first, then what was done to whom it concerns."""
+        found = self.history.judge()
+        assert not found, self._explain(found)
+        with self.sessions() as session:
+            assert check(session).is_clean
+
+    def _explain(self, found: list[Violation]) -> str:
+        history = self.history
+        parts = [f"{each.rule}: {each.text}" for each in found[:10]]
+        parts += [
+            f"{len(found)} violations; late by {history.late:.2f} s at worst, {history.synced:.2f} s to sync"
+        ]
+        parts += [f"outages {history.outages}", f"downs {history.downs}"]
         for number, gateway in enumerate(self.gateways):
-            parts.append(
-                f"{gateway.name} harmed {[each[1:] for each in self.harms if each.lane == number]}"
-            )
-            parts.append(
-                f"links {[each[:2] for each in self.history.links if each.gateway == gateway.name]}"
-            )
-            parts.append(gateway.said[-3000:])
+            if not any(gateway.name in each.text for each in found[:10]):
+                continue
+            harms = [each[1:] for each in self.harms if each.lane == number]
+            links = [each[:2] for each in history.links if each.gateway == gateway.name]
+            parts += [f"{gateway.name} harmed {harms}", f"links {links}", gateway.said[-3000:]]
         return "\n".join(parts)
 
     def _ask_all(self) -> None:
@@ -356,8 +387,3 @@ class Rig:
             for key, requests in session.execute(select(UsageHour.key_id, UsageHour.requests)):
                 found[key] += requests
         return found
-
-    def differences(self) -> Any:
-        """What `sync check` finds."""
-        with self.sessions() as session:
-            return check(session)

@@ -36,10 +36,9 @@ def test_nothing_that_matters_gives_way_under_random_faults(rig):
             rig.mend(lane)
         rig.people.acting(1.5)
 
-    history = rig.finish()
+    rig.finish()
 
-    assert history.judge() == [], rig.explain()
-    assert rig.differences().is_clean
+    rig.judge()
 
 
 def kill_something(rig: Rig) -> None:

@@ -36,5 +36,5 @@ def test_a_gateway_with_a_full_disk_goes_on_and_says_so(rig):
     rig.await_level()
     assert gateway.health()["reason"] is None
     rig.people.acting(1.0)
-    history = rig.finish()
-    assert history.judge() == [], rig.explain()
+    rig.finish()
+    rig.judge()

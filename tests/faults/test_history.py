@@ -7,6 +7,7 @@ import pytest
 from tests.faults.history import (
     Copy,
     Decision,
+    Down,
     Harm,
     History,
     Limit,
@@ -38,7 +39,7 @@ def history():
             said(0.5, 503, "not_ready", key="key_b"),
         ],
         links=[Span(2.0, 30.0, "gw-0"), Span(35.0, 70.0, "gw-0")],
-        downs=[Span(30.0, 34.0, "gw-0")],
+        downs=[Down(30.0, 30.1, 34.0, "gw-0")],
         outages=[Span(70.0, 75.0)],
         positions=[Position("gw-0", 7, DIGEST[:8])],
         copies=[Copy("gw-0", 7, DIGEST, DIGEST, (b"one", b"two"))],
@@ -130,6 +131,15 @@ def test_a_gateway_that_admits_nothing_without_its_portal_is_found(history):
     assert rules(history) == ["fail static"]
 
 
+def test_an_outage_that_a_slow_machine_slept_through_shows_nothing(history):
+    history.decisions.remove(said(72.0, key="key_b"))
+    history.counted["key_b"] -= 1
+
+    history.late = 4.5
+
+    assert rules(history) == []
+
+
 @pytest.mark.parametrize(
     "position", [Position("gw-0", 8, DIGEST[:8]), Position("gw-0", 7, "0" * 8)]
 )
@@ -196,6 +206,22 @@ def test_more_than_the_last_second_before_a_kill_is_found(history):
     history.counted["key_a"] -= 2
 
     assert rules(history) == ["usage"]
+
+
+def test_what_was_admitted_while_somebody_came_to_kill_may_be_lost(history):
+    history.decisions.append(said(30.05, key="key_b"))
+
+    assert rules(history) == []
+
+
+@pytest.mark.parametrize("slow", ["late", "synced"])
+def test_a_machine_that_is_slow_to_save_may_lose_so_much_more(history, slow):
+    history.decisions.append(said(28.4, key="key_b"))
+    assert rules(history) == ["usage"]
+
+    setattr(history, slow, 0.2)
+
+    assert rules(history) == []
 
 
 def test_a_link_lasts_from_hello_to_its_end_but_for_what_was_harmed():

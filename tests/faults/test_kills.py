@@ -27,5 +27,4 @@ def test_kill_9_of_everything_in_turn_loses_nothing_but_a_second_of_reports(rig)
     history = rig.finish()
 
     assert {copy.gateway for copy in history.copies} == {each.name for each in rig.gateways}
-    assert history.judge() == [], rig.explain()
-    assert rig.differences().is_clean
+    rig.judge()

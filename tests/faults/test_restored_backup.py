@@ -34,9 +34,8 @@ def test_an_older_backup_raises_nothing_from_the_dead(rig, tmp_path):
     assert codes(rig, dead[2:]) == {"key_revoked"}
     eventually(lambda: codes(rig, forgotten) == {"key_unknown"})
     assert all("another history" in gateway.said for gateway in rig.gateways)
-    history = rig.finish()
-    assert history.judge() == [], rig.explain()
-    assert rig.differences().is_clean
+    rig.finish()
+    rig.judge()
 
 
 def codes(rig, keys):
