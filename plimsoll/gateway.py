@@ -1,5 +1,6 @@
 """All parts of a gateway, opened and closed together: what an application embeds."""
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SAVE_SECONDS = 1.0
+_SAVES_A_CHECKPOINT = 10
 
 
 class Gateway:
@@ -121,12 +123,16 @@ class Gateway:
         self.close()
 
     def _save_often(self) -> None:
-        while not self._stop.wait(SAVE_SECONDS):
+        for number in itertools.count(1):
+            if self._stop.wait(SAVE_SECONDS):
+                return
             try:
                 self.enforcer.save()
+                if number % _SAVES_A_CHECKPOINT == 0:
+                    self.store.checkpoint()
             except Exception:
                 # A full disk must not end the saving: it may be emptied again.
-                logger.exception("the counters could not be saved")
+                logger.exception("the store could not be written")
 
 
 def _shared_counters(url: str) -> "SharedCounters":

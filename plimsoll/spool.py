@@ -124,6 +124,8 @@ class Spool:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # The place of the batch that is known to be on disk.
+        self._synced: tuple[int, int] | None = None
 
     @property
     def waiting(self) -> int:
@@ -150,7 +152,7 @@ class Spool:
         return int(self._store.ask("SELECT count(*) FROM batch WHERE code IS NOT NULL")[0])
 
     def next(self, now: int) -> Batch | None:
-        """The batch to send: the one on its way, else a new one; None when nothing waits.
+        """The batch to send, on disk: the one on its way, else a new one; None when nothing waits.
 
         `now` is the portal's time: no row is of a later minute, whatever our own clock said
         before the portal was first heard.
@@ -158,9 +160,12 @@ class Spool:
         found = self._store.ask(
             "SELECT boot, seq, body FROM batch WHERE code IS NULL ORDER BY boot, seq LIMIT 1"
         )
-        if found is not None:
-            return Batch(*found)
-        return self._freeze(now) if self.left else None
+        batch = Batch(*found) if found is not None else self._freeze(now) if self.left else None
+        if batch is not None and self._synced != batch[:2]:
+            # Else its place could be given to other bytes, once the power failed.
+            self._store.sync()
+            self._synced = batch[:2]
+        return batch
 
     def done(self, batch: Batch) -> None:
         """The portal has it."""
@@ -183,7 +188,7 @@ class Spool:
     def renumber(self, batch: Batch, *, boot: int, seq: int) -> None:
         """Give a batch the place that the portal expects: it has not counted it."""
         body = orjson.dumps({**orjson.loads(batch.body), "boot": boot, "seq": seq})
-        with self._store.transaction(is_synced=True) as connection:
+        with self._store.transaction() as connection:
             connection.execute("DELETE FROM batch WHERE boot = ? AND seq = ?", batch[:2])
             _take_place(connection, Batch(boot, seq, body))
         self._store.take_boot(boot)
@@ -197,7 +202,7 @@ class Spool:
     # ---- inside ----
 
     def _freeze(self, now: int) -> Batch:
-        with self._store.transaction(is_synced=True) as connection:
+        with self._store.transaction() as connection:
             rows, last = _oldest(connection, now)
             counters = connection.execute(
                 "SELECT owner, name, fields FROM metered ORDER BY rowid LIMIT ?", (BATCH_ROWS_MAX,)

@@ -70,6 +70,8 @@ _PRAGMAS = (
     "synchronous = NORMAL",
     "busy_timeout = 10000",
     "foreign_keys = ON",
+    # 64 MB. Until then a commit leaves the log to `Store.checkpoint`.
+    "wal_autocheckpoint = 16000",
 )
 _HASH = re.compile(rb'"hash":"([0-9a-f]{64})"')
 _PLACE_DIGITS = 15

@@ -5,8 +5,8 @@ portal = FakePortal(clock=ManualClock())
 portal.publish(catalog)                       # the content of a catalogue file
 key = portal.add_key(portal.add_org("build"))
 portal.announce({"rows": [row]}, effective_in=30 * 86_400)
-gateway = Gateway.open(state, portal_url=portal.url, token=portal.token,
-                       transport=portal.transport())
+gateway = Gateway(state, portal_url=portal.url, token=portal.token,
+                  transport=portal.transport())   # a context manager
 ```
 
 `FakePortal` speaks the sync API in process: as an httpx2 transport, or as a WSGI application on a

@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from plimsoll import gateway
 from plimsoll.contract.records import DIGEST_MODULUS, record_hash
 from plimsoll.errors import StoreFromTheFuture, StoreInUse
+from plimsoll.gateway import Gateway
 from plimsoll.store import Store
 from plimsoll.tables import REVOKED_KEPT_SECONDS, Head, Row, write_revoked
+from plimsoll.testing import FakePortal
+from tests.support.product import eventually
 
 TOP = Path(__file__).parents[2]
 EPOCH = "ab" * 16
@@ -124,6 +128,38 @@ def test_a_commit_that_fails_leaves_the_store_usable(tmp_path: Path) -> None:
 
         with store.transaction() as connection:
             assert connection.execute("SELECT count(*) FROM part").fetchone() == (0,)
+
+
+def fill_the_log(store: Store) -> None:
+    """More than SQLite by itself lets a commit leave in the write-ahead log: 1,000 pages."""
+    for revision in range(1, 601):
+        apply(store, Row("org", f"org_{revision}", revision, b"x" * 8000), revision=revision)
+
+
+def test_a_commit_leaves_the_log_to_the_checkpoint(tmp_path: Path) -> None:
+    with contextlib.closing(Store(tmp_path)) as store:
+        file = tmp_path / "state-000001.db"
+        before = file.stat().st_size
+        fill_the_log(store)
+        assert file.stat().st_size == before
+
+        store.checkpoint()
+
+        assert file.stat().st_size > 4_000_000
+
+
+def test_an_open_gateway_makes_checkpoints(
+    portal: FakePortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "SAVE_SECONDS", 0.01)
+    transport = portal.transport()
+    with Gateway(
+        tmp_path, portal_url=portal.url, token=portal.token, transport=transport
+    ) as opened:
+        eventually(lambda: opened.replica.is_ready)
+        fill_the_log(opened.store)
+
+        eventually(lambda: opened.store._path.stat().st_size > 4_000_000)
 
 
 def test_one_folder_serves_one_process(tmp_path: Path) -> None:

@@ -114,12 +114,10 @@ class ModelStore(Store):
         super()._connect()
         self._write = Stepping(self._write, self._disk.step)  # type: ignore[assignment]
 
-    @contextmanager
-    def transaction(self, *, is_synced: bool = False) -> Iterator[Any]:
-        with super().transaction(is_synced=is_synced) as connection:
-            yield connection
-        if is_synced:
-            self._disk.sync()
+    def sync(self) -> None:
+        self._disk.step()
+        super().sync()
+        self._disk.sync()
 
     @contextmanager
     def swapping(self) -> Iterator[Path]:

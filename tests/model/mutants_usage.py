@@ -17,7 +17,6 @@ import plimsoll.usage
 from plimsoll.clock import PortalTime
 from plimsoll.contract.records import Cursor
 from plimsoll.spool import Spool
-from plimsoll.store import Store
 from plimsoll.testing_usage import FakeIngest
 from plimsoll.usage import Sender
 from tests.model.gateway import ModelStore
@@ -53,7 +52,7 @@ def a_batch_is_let_go_before_it_is_answered(patch: Patch) -> None:
 
 @mutant(POWER)
 def a_batch_is_frozen_without_a_sync(patch: Patch) -> None:
-    patch.setattr(ModelStore, "transaction", lambda self, **_: Store.transaction(self))
+    patch.setattr(ModelStore, "sync", nothing)
 
 
 @mutant(USAGE)

@@ -1,5 +1,7 @@
 """What waits to be sent: bounded, in its order, none passed over."""
 
+import os
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -72,6 +74,44 @@ def test_of_more_counters_than_a_batch_holds_each_has_its_turn_and_none_is_passe
 
     assert found == set(names)
     assert waiting.waiting == 0
+
+
+def test_a_disk_that_takes_its_time_with_a_batch_holds_nobody_else_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(store, 1, ["org_1"])
+    waiting, begun, on_disk, handed_out = Spool(store), threading.Event(), threading.Event(), []
+
+    def slow(handle: int) -> None:
+        begun.set()
+        assert on_disk.wait(30)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    sender = threading.Thread(target=lambda: handed_out.append(waiting.next(60)))
+    sender.start()
+    assert begun.wait(30)
+
+    change(store, 2, ["org_2"])
+    was_handed_out = list(handed_out)
+    on_disk.set()
+    sender.join()
+
+    assert was_handed_out == []
+    assert len(handed_out) == 1
+
+
+def test_a_batch_found_after_a_kill_is_put_on_disk_before_it_is_sent(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(store, 1, ["org_1"])
+    assert Spool(store).next(60)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    again = Spool(store)
+
+    assert again.next(60) == again.next(60)
+
+    assert len(synced) == 1
 
 
 def test_the_next_batch_follows_at_once_while_counters_wait(
